@@ -1,17 +1,131 @@
-//! Physical models of a zone's entities: weather, buildings, production, energy conversion.
+//! Physical models of a zone's entities: weather, buildings, production, energy conversion, and what the meters see of them.
+//!
+//! Pure and synchronous: no clock, no files after [`World::new`]. The same seed gives the same bytes, and a change to one entity never
+//! changes another's draws.
 
+mod battery;
+mod building;
+mod charging;
+mod compressed_air;
+pub mod controls;
+mod data_centre;
+mod draws;
+mod energy_station;
+mod metering;
+mod model;
+mod moment;
+mod plan;
+mod production;
+mod public_space;
+mod roster;
+mod solar;
+mod steady;
+mod weather;
+
+use self::controls::Controls;
+use self::draws::Draws;
+use self::metering::{Metering, Stage};
+use self::moment::{DAY_MS, HOUR_MS, Moment, SLOT_MS, Slot, month_day, within};
+use self::plan::Plan;
+use self::roster::Roster;
+use self::weather::Weather;
 use crate::zone::Zone;
 
 /// The physical state of every entity of the zone.
-pub struct World {}
+pub struct World {
+    /// Set points of the regulation; empty as long as nobody regulates.
+    pub controls: Controls,
+    zone: Zone,
+    heating_season: ((i8, i8), (i8, i8)),
+    weather: Weather,
+    roster: Roster,
+    metering: Metering,
+    flows: Vec<f64>,
+    slots: Vec<Slot>,
+}
 
 impl World {
-    /// Builds the world of `zone` from its `fleet.toml`; all randomness is keyed by `seed`, entity and hour.
-    pub fn new(_zone: &Zone, _seed: u64) -> Result<World, String> {
-        Ok(World {})
+    /// Builds the world of `zone` from its `fleet.toml`; all randomness is keyed by `seed`, entity and hour. The error names every fault
+    /// of the file, one a line.
+    pub fn new(zone: &Zone, seed: u64) -> Result<World, String> {
+        World::from_plan(zone, &Plan::load(&zone.folder)?, seed)
+    }
+
+    fn from_plan(zone: &Zone, plan: &Plan, seed: u64) -> Result<World, String> {
+        let draws = Draws::new(seed);
+        let mut faults = Vec::new();
+        let mut season_day =
+            |text: &str| month_day(text).map_err(|fault| faults.push(format!("fleet.toml: season: {fault}"))).unwrap_or((1, 1));
+        let heating_season = (season_day(&plan.season.heating_from), season_day(&plan.season.heating_to));
+        let mut roster = Roster::new(zone, plan, draws, &mut faults);
+        let metering = Metering::new(zone, plan, roster.flow_of(), draws, &mut faults);
+        roster.connect(zone, plan, &metering, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults.join("\n"));
+        }
+        Ok(World {
+            controls: Controls::default(),
+            zone: zone.clone(),
+            heating_season,
+            weather: Weather::new(zone.latitude, zone.longitude, draws),
+            flows: vec![0.0; roster.flow_count()],
+            roster,
+            metering,
+            slots: Vec::with_capacity(4),
+        })
     }
 
     /// Advances from `from_ms` to `to_ms` (at most an hour, within one local hour) and writes, for each channel of `zone.channels` in order, the
     /// quantity that flowed in ledger units (never negative), or the mean value of a gauge channel.
-    pub fn step(&mut self, _from_ms: i64, _to_ms: i64, _out: &mut [f64]) {}
+    pub fn step(&mut self, from_ms: i64, to_ms: i64, out: &mut [f64]) {
+        let local = self.zone.local(from_ms);
+        let date = local.date();
+        let hour = usize::from(local.hour().unsigned_abs());
+        let into_hour_ms = i64::from(local.minute()) * 60_000 + i64::from(local.second()) * 1000 + i64::from(local.millisecond());
+        let since_midnight_ms = i64::from(local.hour()) * HOUR_MS + into_hour_ms;
+        let day = (from_ms - since_midnight_ms + DAY_MS / 2).div_euclid(DAY_MS);
+        self.fill_slots(from_ms, to_ms, since_midnight_ms, date);
+        let air = self.weather.air(day, date, &self.slots);
+        let moment = Moment {
+            from_ms,
+            to_ms,
+            hours: (to_ms - from_ms) as f64 / HOUR_MS as f64,
+            date,
+            day,
+            hour,
+            day_type: self.zone.day_type(date),
+            heating_season: within(date, self.heating_season),
+            temperature_c: air.temperature_c,
+            humidity_pct: air.humidity_pct,
+            irradiance_w_m2: air.irradiance_w_m2,
+            slots: &self.slots,
+            controls: &self.controls,
+        };
+        self.roster.step_users(&moment, &mut self.flows);
+        self.metering.measure(Stage::MadeMedia, &moment, &self.flows);
+        self.roster.step_makers(&moment, &self.metering, &mut self.flows);
+        self.metering.measure(Stage::Rest, &moment, &self.flows);
+        self.metering.write(&moment, out);
+    }
+
+    /// Cuts the step at the quarters of the hour.
+    fn fill_slots(&mut self, from_ms: i64, to_ms: i64, since_midnight_ms: i64, date: jiff::civil::Date) {
+        self.slots.clear();
+        let mut start = from_ms;
+        while start < to_ms {
+            let index = start.div_euclid(SLOT_MS);
+            let end = to_ms.min((index + 1) * SLOT_MS);
+            let middle = i64::midpoint(start, end);
+            self.slots.push(Slot {
+                index,
+                hour: (since_midnight_ms + middle - from_ms) as f64 / HOUR_MS as f64,
+                hours: (end - start) as f64 / HOUR_MS as f64,
+                sun: self.weather.sun(middle, date),
+            });
+            start = end;
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

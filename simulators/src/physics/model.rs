@@ -1,0 +1,14 @@
+//! What all models have in common: flows out of a moment.
+
+use super::moment::Moment;
+
+/// Something that draws, makes or moves energy, water or goods.
+pub trait Model: Send {
+    /// The names of its flows. Electricity is in kWh, gas, water and air in m³, heat and cold in GJ, steam in t, goods in their own unit.
+    /// What flows out of the model into its meter (generation) is negative.
+    fn flows(&self) -> &'static [&'static str];
+
+    /// Writes what flowed during the moment, one quantity per name. `demand` is what the things it feeds took in the same step, for
+    /// models that feed some.
+    fn step(&mut self, moment: &Moment, demand: f64, flows: &mut [f64]);
+}
