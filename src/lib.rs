@@ -1,1 +1,19 @@
-//! Nengtan.
+//! Nengtan (能碳, "energy and carbon"): watches the energy and carbon of a city zone.
+//!
+//! The way of a reading stands in `ARCHITECTURE.md`.
+
+pub mod accounting;
+pub mod alerts;
+pub mod cli;
+pub mod collector;
+pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod domain;
+pub mod engine;
+pub mod ledger;
+pub mod mqtt;
+pub mod show;
+pub mod store;
+pub mod verify;
+pub mod wire;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `nengtan`; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    nengtan::cli::main()
+}

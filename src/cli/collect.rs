@@ -1,0 +1,74 @@
+//! `nengtan collect`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::{CliError, output, start_log, stop_signal, zone_folder};
+use crate::collector::{self, CollectError, CollectOptions};
+use crate::config::settings::Settings;
+use crate::engine::EngineError;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A configuration file such as config/nengtan.toml; flags come before it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The zone's folder.
+    #[arg(long, value_name = "DIR")]
+    zone: Option<String>,
+    /// The folder of the ledger.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// The broker, as mqtt://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    broker: Option<String>,
+    /// error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// End when no message has come for this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    exit_when_idle: Option<f64>,
+}
+
+pub fn execute(arguments: Arguments) -> Result<(), CliError> {
+    let flags: Vec<(&str, String)> =
+        [("zone", arguments.zone), ("data", arguments.data), ("broker.url", arguments.broker), ("log.level", arguments.log_level)]
+            .into_iter()
+            .filter_map(|(key, value)| value.map(|value| (key, value)))
+            .collect();
+    let exit_when_idle = arguments
+        .exit_when_idle
+        .map(|seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| CliError::Usage(format!("--exit-when-idle is {seconds}, wanted seconds from 0 on")))
+        })
+        .transpose()?;
+    let settings = Settings::load(arguments.config.as_deref(), &flags).map_err(CliError::Configuration)?;
+    let folder = zone_folder(&settings.zone)?;
+    start_log(&settings.log_level);
+    let options = CollectOptions { folder, data: settings.data, broker: settings.broker, batch: settings.batch, exit_when_idle };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let summary = runtime.block_on(async {
+        let stop = stop_signal()?;
+        let mut told = false;
+        let ready = move || {
+            if !told {
+                told = true;
+                // A reader that is gone is no reason to stop collecting.
+                let _unread = output::line("ready");
+            }
+        };
+        collector::run(options, ready, stop).await.map_err(collect_error)
+    })?;
+    info!(messages = summary.messages, commits = summary.commits, "collector ended");
+    Ok(())
+}
+
+pub fn collect_error(error: CollectError) -> CliError {
+    match error {
+        CollectError::Engine(EngineError::Store(error)) => error.into(),
+        other => CliError::Failure(other.into()),
+    }
+}

@@ -1,0 +1,90 @@
+//! `nengtan demo`: the options and the talk; the work is in [`crate::demo`].
+
+use std::path::PathBuf;
+
+use nengtan_fleet::faults::Level;
+use nengtan_fleet::runner::Speed;
+
+use super::{CliError, TRUTH_NAME, output, start_log, stop_signal, zone_folder};
+use crate::demo::{self, DemoError, DemoOptions};
+
+/// Live days of a demo that nobody ends.
+const DAYS_DEFAULT: u32 = 366;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The zone's folder.
+    #[arg(long, value_name = "DIR", default_value = "config/zones/qingdao-hightech")]
+    zone: PathBuf,
+    /// The folder for ledger and truth; one with data is refused unless --resume.
+    #[arg(long, value_name = "DIR", default_value = super::DATA_DEFAULT)]
+    data: PathBuf,
+    /// Go on in a folder with data, on the day after its last one.
+    #[arg(long)]
+    resume: bool,
+    /// The same seed plays the same zone.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Faults of meters and gateways: none, field or harsh.
+    #[arg(long, default_value = "none", value_parser = level)]
+    faults: Level,
+    /// Simulated seconds per second, or max.
+    #[arg(long, default_value = "4320", value_parser = speed)]
+    speed: Speed,
+    /// Months of hourly history before the live part; 0 for none.
+    #[arg(long, value_name = "MONTHS", default_value_t = 12)]
+    history: u32,
+    /// Live days; then the demo ends by itself.
+    #[arg(long)]
+    days: Option<u32>,
+    /// error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    let known = Level::NAMES.iter().find(|(name, _)| *name == text);
+    known.map(|(_, level)| *level).ok_or_else(|| "wanted none, field or harsh".to_owned())
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    match text.parse::<f64>() {
+        _ if text == "max" => Ok(Speed::Max),
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(Speed::PerSecond(speed)),
+        _ => Err("wanted simulated seconds per second, or max".to_owned()),
+    }
+}
+
+pub fn execute(arguments: Arguments) -> Result<(), CliError> {
+    let folder = zone_folder(&arguments.zone)?;
+    start_log(&arguments.log_level);
+    let options = DemoOptions {
+        folder,
+        zone: arguments.zone,
+        truth: arguments.data.join(TRUTH_NAME),
+        data: arguments.data,
+        resume: arguments.resume,
+        seed: arguments.seed,
+        faults: arguments.faults,
+        speed: arguments.speed,
+        history_months: arguments.history,
+        days: arguments.days.unwrap_or(DAYS_DEFAULT),
+    };
+    let data = options.data.clone();
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let stop = stop_signal()?;
+        demo::run(options, stop, output::line).await.map_err(|error| match error {
+            DemoError::Occupied { .. } | DemoError::WallClock { .. } => CliError::Usage(error.to_string()),
+            DemoError::Fleet(error) if error.is_configuration() => CliError::Usage(error.to_string()),
+            DemoError::Collect(error) => super::collect::collect_error(error),
+            other => CliError::Failure(other.into()),
+        })
+    })?;
+    let shown = data.display();
+    let option = if data == std::path::Path::new(super::DATA_DEFAULT) { String::new() } else { format!(" --data {shown}") };
+    output::line(&format!(
+        "\nThe ledger is in {shown}. Try next:\n  nengtan show energy --by month{option}\n  nengtan show alerts{option}\n  nengtan verify{option}"
+    ))?;
+    Ok(())
+}

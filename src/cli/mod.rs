@@ -1,0 +1,256 @@
+//! The command line.
+//!
+//! Exit codes: 0 done, 1 run-time failure, 2 usage or configuration, 3 a verification did not hold.
+
+mod collect;
+#[cfg(feature = "demo")]
+mod demo;
+mod output;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::sync::watch;
+
+use output::Format;
+
+use crate::config::check;
+use crate::config::fault::Fault;
+use crate::show::{self, By, Selection, ShowError};
+use crate::store::{self, StoreError};
+use crate::verify::{self, VerifyError};
+
+/// The folder of the ledger, unless `--data` names another.
+const DATA_DEFAULT: &str = "nengtan-data";
+/// The truth that `demo` leaves in its data folder.
+const TRUTH_NAME: &str = "truth.jsonl";
+
+/// Watches the energy and carbon of a city zone (能碳).
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Play a city zone with no other service: broker, store, simulated fleet and collector in one process.
+    #[cfg(feature = "demo")]
+    Demo(demo::Arguments),
+    /// Collect the readings of a zone from a broker.
+    Collect(collect::Arguments),
+    /// Check a zone folder and report every fault in it.
+    Check(CheckArguments),
+    /// Run a read-only SQL statement over the ledger's views (energy, carbon, reading, alert, meter and more).
+    Query(QueryArguments),
+    /// Show energy, carbon, alerts, meters, data quality or refusals.
+    Show(ShowArguments),
+    /// Hold the ledger against the fleet's truth.
+    Verify(VerifyArguments),
+}
+
+#[derive(Args)]
+struct CheckArguments {
+    /// The zone's folder.
+    #[arg(long, value_name = "DIR", default_value = "config/zones/qingdao-hightech")]
+    zone: PathBuf,
+}
+
+#[derive(Args)]
+struct Reading {
+    /// The folder of the ledger.
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
+    data: PathBuf,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+#[derive(Args)]
+struct QueryArguments {
+    /// For example: `SELECT entity, SUM(kwh) FROM energy_month GROUP BY entity`
+    sql: String,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Subject {
+    Energy,
+    Carbon,
+    Alerts,
+    Meters,
+    Quality,
+    Refusals,
+}
+
+#[derive(Args)]
+struct ShowArguments {
+    subject: Subject,
+    /// Id or name of an entity, or the zone's id; may be given several times.
+    #[arg(long)]
+    entity: Vec<String>,
+    /// From this moment on: a date, a local time, or a time with offset.
+    #[arg(long)]
+    from: Option<String>,
+    /// Before this moment (exclusive).
+    #[arg(long)]
+    to: Option<String>,
+    #[arg(long, value_enum, default_value_t = By::Total)]
+    by: By,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+#[derive(Args)]
+struct VerifyArguments {
+    /// The fleet's truth; the file that `demo` leaves in the data folder, unless named.
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+/// How a command failed, by exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Configuration(Vec<Fault>),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0:#}")]
+    Failure(#[from] anyhow::Error),
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> CliError {
+        CliError::Failure(error.into())
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> CliError {
+        match error {
+            StoreError::NoLedger { .. } | StoreError::Version { .. } | StoreError::OtherZone { .. } => CliError::Usage(error.to_string()),
+            StoreError::Locked { .. } | StoreError::Folder { .. } | StoreError::Sqlite(_) | StoreError::Overflow { .. } => {
+                CliError::Failure(error.into())
+            }
+        }
+    }
+}
+
+impl From<ShowError> for CliError {
+    fn from(error: ShowError) -> CliError {
+        match error {
+            ShowError::Store(error) => error.into(),
+            ShowError::Time { .. } | ShowError::EmptyRange | ShowError::UnknownEntity { .. } => CliError::Usage(error.to_string()),
+        }
+    }
+}
+
+impl From<VerifyError> for CliError {
+    fn from(error: VerifyError) -> CliError {
+        match error {
+            VerifyError::Store(error) => error.into(),
+            VerifyError::Unreadable { .. } | VerifyError::Malformed { .. } | VerifyError::Incomplete { .. } => {
+                CliError::Usage(error.to_string())
+            }
+        }
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("nengtan: {error}");
+            match error {
+                CliError::Configuration(_) | CliError::Usage(_) => ExitCode::from(2),
+                CliError::Failure(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        #[cfg(feature = "demo")]
+        Command::Demo(arguments) => demo::execute(arguments)?,
+        Command::Collect(arguments) => collect::execute(arguments)?,
+        Command::Check(arguments) => output::line(check::check(&arguments.zone).map_err(CliError::Configuration)?.trim_end())?,
+        Command::Query(arguments) => query(&arguments)?,
+        Command::Show(arguments) => show(&arguments)?,
+        Command::Verify(arguments) => return verify(&arguments),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn query(arguments: &QueryArguments) -> Result<(), CliError> {
+    let ledger = store::open_to_read(&arguments.reading.data)?;
+    let table = store::read::query(&ledger, &arguments.sql, &[]).map_err(|error| match error {
+        StoreError::Sqlite(cause) => CliError::Usage(format!(
+            "query: {cause}; wanted one read-only SQL statement over the views, `nengtan query \"SELECT name, sql FROM sqlite_master WHERE type = 'view'\"` shows them"
+        )),
+        other => other.into(),
+    })?;
+    Ok(output::print(&table, arguments.reading.output)?)
+}
+
+fn show(arguments: &ShowArguments) -> Result<(), CliError> {
+    let ledger = store::open_to_read(&arguments.reading.data)?;
+    let selection = Selection { entities: arguments.entity.clone(), from: arguments.from.clone(), to: arguments.to.clone() };
+    let table = match arguments.subject {
+        Subject::Energy => show::books::energy(&ledger, &selection, arguments.by)?,
+        Subject::Carbon => show::books::carbon(&ledger, &selection, arguments.by)?,
+        Subject::Alerts => show::lists::alerts(&ledger, &selection)?,
+        Subject::Meters => show::lists::meters(&ledger, &selection)?,
+        Subject::Quality => show::lists::quality(&ledger, &selection)?,
+        Subject::Refusals => show::lists::refusals(&ledger)?,
+    };
+    Ok(output::print(&table, arguments.reading.output)?)
+}
+
+fn verify(arguments: &VerifyArguments) -> Result<ExitCode, CliError> {
+    let data = &arguments.reading.data;
+    let truth = arguments.truth.clone().unwrap_or_else(|| data.join(TRUTH_NAME));
+    let verification = verify::verify(data, &truth)?;
+    output::print(&verification.table(), arguments.reading.output)?;
+    if verification.holds() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("nengtan: the ledger does not hold against the truth");
+    Ok(ExitCode::from(3))
+}
+
+fn zone_folder(folder: &Path) -> Result<crate::config::zone_folder::ZoneFolder, CliError> {
+    crate::config::zone_folder::load(folder).map_err(CliError::Configuration)
+}
+
+fn start_log(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,nengtan={level}")));
+    // Colours would tear alert lines apart for whoever greps a file.
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
+}
+
+/// Becomes true at the first Ctrl-C or SIGTERM.
+fn stop_signal() -> std::io::Result<watch::Receiver<bool>> {
+    let (stopper, stop) = watch::channel(false);
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupted = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        stopper.send_replace(true);
+        // Keep the channel: a closed one would read as no wish to stop.
+        stopper.closed().await;
+    });
+    Ok(stop)
+}

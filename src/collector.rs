@@ -1,0 +1,251 @@
+//! The shell around the engine: broker, clock, log.
+//!
+//! Invariants: a message is acknowledged only after its commit; nothing is told (log, alert topics, requests to gateways, lock-step) before it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::alerts::{Change, Transition};
+use crate::config::settings::{BatchLimits, Broker};
+use crate::config::zone_folder::ZoneFolder;
+use crate::domain::units::Millis;
+use crate::engine::{Effects, Engine, EngineError};
+use crate::mqtt::{self, Delivery, FromBroker, Link, MqttError};
+use crate::store::StoreError;
+use crate::wire::{encode, topic};
+
+/// How often the wall clock moves the engine's.
+const TICK: Duration = Duration::from_secs(5);
+/// How long the end of the connection may take.
+const DISCONNECT_WAIT: Duration = Duration::from_secs(3);
+
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Mqtt(#[from] MqttError),
+    #[error("a task of the collector died: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl From<StoreError> for CollectError {
+    fn from(error: StoreError) -> CollectError {
+        CollectError::Engine(error.into())
+    }
+}
+
+#[derive(Debug)]
+pub struct CollectOptions {
+    pub folder: ZoneFolder,
+    pub data: PathBuf,
+    pub broker: Broker,
+    pub batch: BatchLimits,
+    /// End when nothing has come for this long.
+    pub exit_when_idle: Option<Duration>,
+}
+
+/// What a collector did, for its last words.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Summary {
+    pub messages: u64,
+    pub commits: u64,
+}
+
+/// Runs a collector until `stop` becomes true, or it was idle long enough. `ready` is called each time it is subscribed.
+pub async fn run(
+    options: CollectOptions,
+    ready: impl FnMut() + Send + 'static,
+    stop: watch::Receiver<bool>,
+) -> Result<Summary, CollectError> {
+    let ZoneFolder { zone, alert_rules, factors } = options.folder;
+    let filter = topic::filter(zone.id());
+    let data = options.data;
+    let engine = tokio::task::spawn_blocking(move || Engine::open(&data, zone, factors, alert_rules)).await??;
+    let client_id = engine.store().text_or("client_id", || new_client_id(engine.zone().id()))?;
+    let (link, event_loop) = mqtt::connect(&options.broker, &client_id);
+    let (to_engine, from_broker) = mpsc::channel(mqtt::to_engine_max(&options.broker));
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(mqtt::poll(options.broker, link.clone(), event_loop, filter, to_engine));
+    let shell = Shell { engine, link: link.clone(), batch: options.batch, unacknowledged: Vec::new(), summary: Summary::default() };
+    // The engine's commits block, so it gets a thread of its own.
+    let runtime = tokio::runtime::Handle::current();
+    let mut engine_task =
+        tokio::task::spawn_blocking(move || runtime.block_on(shell.run(from_broker, options.exit_when_idle, ready, stop)));
+    tokio::select! {
+        done = &mut engine_task => {
+            let summary = done??;
+            link.disconnect();
+            if tokio::time::timeout(DISCONNECT_WAIT, tasks.join_next()).await.is_err() {
+                debug!("the broker did not take the end of the connection in time");
+            }
+            Ok(summary)
+        }
+        Some(polled) = tasks.join_next() => {
+            polled??;
+            // The polling task ends well only when the engine's side is gone.
+            Ok(engine_task.await??)
+        }
+    }
+}
+
+struct Shell {
+    engine: Engine,
+    link: Link,
+    batch: BatchLimits,
+    unacknowledged: Vec<Delivery>,
+    summary: Summary,
+}
+
+impl Shell {
+    async fn run(
+        mut self,
+        mut from_broker: mpsc::Receiver<FromBroker>,
+        exit_when_idle: Option<Duration>,
+        mut ready: impl FnMut(),
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Summary, CollectError> {
+        let mut commit_at: Option<Instant> = None;
+        let mut idle_from: Option<Instant> = None;
+        let mut connected = false;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let idle_until = idle_from.zip(exit_when_idle).map(|(from, length)| from + length);
+            let wake = commit_at.or(idle_until);
+            tokio::select! {
+                told = from_broker.recv() => match told {
+                    Some(FromBroker::Message(delivery)) => {
+                        idle_from = idle_from.map(|_| Instant::now());
+                        self.take(*delivery)?;
+                        commit_at = commit_at.or_else(|| Some(Instant::now() + Duration::from_millis(self.batch.ms.into())));
+                        if self.unacknowledged.len() >= usize::from(self.batch.messages) || self.engine.wants_commit() {
+                            self.commit()?;
+                            commit_at = None;
+                        }
+                    }
+                    Some(FromBroker::Ready) => {
+                        connected = true;
+                        idle_from = Some(Instant::now());
+                        ready();
+                    }
+                    Some(FromBroker::Lost) => connected = false,
+                    None => break,
+                },
+                () = sleep_until(wake), if wake.is_some() => {
+                    if commit_at.take().is_some() {
+                        self.commit()?;
+                    } else if idle_until.is_some_and(|until| until <= Instant::now()) {
+                        break;
+                    }
+                }
+                // Holds and stale timers stand still while there is no broker.
+                _ = tick.tick(), if connected => {
+                    self.engine.tick_wall(wall_now());
+                    if self.engine.has_work() {
+                        self.commit()?;
+                        commit_at = None;
+                    }
+                }
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        self.commit()?;
+        Ok(self.summary)
+    }
+
+    fn take(&mut self, delivery: Delivery) -> Result<(), CollectError> {
+        self.summary.messages += 1;
+        match std::str::from_utf8(&delivery.publish.topic) {
+            Ok(topic) => self.engine.apply(topic, &delivery.publish.payload, wall_now())?,
+            // MQTT topics are UTF-8 by definition; a broker that breaks this gets its message counted under no topic.
+            Err(_) => self.engine.apply("", &delivery.publish.payload, wall_now())?,
+        }
+        self.unacknowledged.push(delivery);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), CollectError> {
+        let effects = self.engine.commit()?;
+        self.summary.commits += 1;
+        for delivery in self.unacknowledged.drain(..) {
+            self.link.acknowledge(&delivery);
+        }
+        self.tell(effects);
+        Ok(())
+    }
+
+    fn tell(&self, effects: Effects) {
+        let zone = self.engine.zone();
+        let tz = &zone.profile().time_zone;
+        for (rejection, more) in effects.rejections {
+            warn!(reason = rejection.reason(), %rejection, more, "refused");
+        }
+        let now = self.engine.now(wall_now());
+        for transition in effects.transitions {
+            log_alert(&transition, now, tz);
+            let message = encode::Alert {
+                rule: &transition.rule,
+                subject: &transition.subject,
+                state: transition.change.state(),
+                severity: transition.severity,
+                value: transition.value,
+                limit: transition.limit,
+                since: encode::rfc3339(transition.since, tz),
+                at: encode::rfc3339(transition.at, tz),
+            };
+            self.link.publish(&topic::alert(zone.id(), &transition.rule, &transition.subject), encode::alert(&message), true);
+        }
+        for ask in effects.asks {
+            info!(gateway = %ask.gateway, meter = %ask.meter, from = %encode::rfc3339(ask.from, tz), "asking for missing readings");
+            let payload = encode::backfill(&ask.meter, ask.from, ask.to, tz);
+            self.link.publish(&topic::backfill(zone.id(), &ask.gateway), payload, false);
+        }
+        if let Some(now) = effects.done {
+            self.link.publish(&topic::clock_done(zone.id()), encode::clock_done(now, tz), false);
+        }
+    }
+}
+
+/// An alert line is late if it comes this long after what it tells of.
+const LATE_S_MIN: i64 = 3600;
+
+fn log_alert(transition: &Transition, now: Millis, tz: &jiff::tz::TimeZone) {
+    let Transition { rule, subject, severity, change, value, limit, since, at } = transition;
+    let since = encode::rfc3339(*since, tz);
+    let (value, limit) = (format!("{value:.3}"), format!("{limit:.3}"));
+    let late_s = now.ms_since(*at) / 1000;
+    let state = change.state();
+    match (change, late_s >= LATE_S_MIN) {
+        (Change::Raised, false) => warn!(alert = %rule, %state, %subject, %value, %limit, %since, %severity),
+        (Change::Raised, true) => warn!(alert = %rule, %state, %subject, %value, %limit, %since, %severity, late_s),
+        (Change::Cleared, false) => info!(alert = %rule, %state, %subject, %value, %limit, %since, %severity),
+        (Change::Cleared, true) => info!(alert = %rule, %state, %subject, %value, %limit, %since, %severity, late_s),
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
+    }
+}
+
+/// The wall clock; only the shell reads it.
+#[allow(clippy::disallowed_methods, reason = "this is the shell's one look at the wall clock")]
+#[must_use]
+pub fn wall_now() -> Millis {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Millis(now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// A client id of one's own: two data folders must never share a session.
+fn new_client_id(zone: &str) -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("nengtan-{zone}-{:016x}", RandomState::new().hash_one(wall_now().0))
+}

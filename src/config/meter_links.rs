@@ -1,0 +1,230 @@
+//! What holds between the lines of `meters.csv`: meters, their parents, gateways and formulas.
+
+use rustc_hash::FxHashMap;
+
+use super::csv_file::Row;
+use super::meters_csv::{Line, LineKind, NamedTerm};
+use crate::domain::channel::{Carrier, Channel, ChannelId, ChannelKind, Direction, GatewayIndex, LedgerUnit, MeterIndex, Term};
+use crate::domain::zone::{Gateway, Meter};
+
+#[derive(Default)]
+pub struct MeterList {
+    pub channels: Vec<Channel>,
+    pub meters: Vec<Meter>,
+    pub gateways: Vec<Gateway>,
+}
+
+type Lines = [(Row, Option<Line>)];
+
+/// Checks the lines against each other and joins them. With any fault the list is incomplete.
+pub fn link(lines: &mut Lines) -> MeterList {
+    refuse_repetitions(lines);
+    refuse_disagreements(lines);
+    let lines_of = lines_by_meter(lines);
+    refuse_parents(lines, &lines_of);
+    refuse_cycles(lines, &lines_of, "parent", |row, _| {
+        Some(row.field("parent").to_owned()).filter(|parent| !parent.is_empty()).into_iter().collect()
+    });
+    refuse_cycles(lines, &lines_of, "formula", |_, line| match line.map(|line| &line.kind) {
+        Some(LineKind::Virtual { terms, .. }) => terms.iter().map(|term| term.meter.clone()).collect(),
+        Some(LineKind::Register(_) | LineKind::Gauge) | None => Vec::new(),
+    });
+    let terms = resolve_formulas(lines, &lines_of);
+    if lines.iter().any(|(row, line)| line.is_none() || !row.faults.is_empty()) {
+        return MeterList::default();
+    }
+    join(lines, terms)
+}
+
+fn lines_by_meter(lines: &Lines) -> FxHashMap<String, Vec<usize>> {
+    let mut lines_of: FxHashMap<String, Vec<usize>> = FxHashMap::default();
+    for (at, (row, _)) in lines.iter().enumerate() {
+        lines_of.entry(row.field("meter").to_owned()).or_default().push(at);
+    }
+    lines_of
+}
+
+fn refuse_repetitions(lines: &mut Lines) {
+    let mut seen = FxHashMap::default();
+    for (row, _) in lines {
+        let key = (row.field("meter").to_owned(), row.field("item").to_owned());
+        if let Some(first) = seen.insert(key, row.line) {
+            let text = format!("\"{}\" of meter \"{}\" as on line {first}", row.field("item"), row.field("meter"));
+            row.fault::<()>("item", text, "each item of a meter once", "rename or remove one of the lines");
+        }
+    }
+}
+
+fn refuse_disagreements(lines: &mut Lines) {
+    let mut first: FxHashMap<String, (usize, [String; 3])> = FxHashMap::default();
+    for (row, _) in lines {
+        const COLUMNS: [&str; 3] = ["entity", "gateway", "serial"];
+        let fields = COLUMNS.map(|column| row.field(column).to_owned());
+        let (line, of_first) = first.entry(row.field("meter").to_owned()).or_insert_with(|| (row.line, fields.clone()));
+        for (column, (wanted, seen)) in COLUMNS.iter().zip(of_first.iter().zip(&fields)) {
+            if wanted != seen {
+                let wanted = format!("{wanted:?} as on line {line} of the same meter");
+                row.refuse::<()>(column, &wanted, "make the meter's lines agree");
+            }
+        }
+    }
+}
+
+fn refuse_parents(lines: &mut Lines, lines_of: &FxHashMap<String, Vec<usize>>) {
+    let carriers: Vec<String> = lines.iter().map(|(row, _)| row.field("carrier").to_owned()).collect();
+    for (row, _) in lines.iter_mut().filter(|(row, _)| row.has("parent")) {
+        match lines_of.get(row.field("parent")) {
+            None => row.refuse::<()>("parent", "a meter of this file", "correct it or add the meter"),
+            Some(upstream) if upstream.iter().any(|at| carriers[*at] == row.field("carrier")) => None,
+            Some(_) => row.refuse("parent", &format!("a meter of {}", row.field("carrier")), "correct the parent or the carrier"),
+        };
+    }
+}
+
+/// Refuses each meter that is upstream of itself.
+fn refuse_cycles(
+    lines: &mut Lines,
+    lines_of: &FxHashMap<String, Vec<usize>>,
+    column: &str,
+    links: impl Fn(&Row, Option<&Line>) -> Vec<String>,
+) {
+    let links_of_line: Vec<Vec<usize>> = lines
+        .iter()
+        .map(|(row, line)| links(row, line.as_ref()).iter().filter_map(|meter| lines_of.get(meter)).flatten().copied().collect())
+        .collect();
+    for at in 0..lines.len() {
+        let meter = lines[at].0.field("meter");
+        // Lines reached from here; a line is looked at once, so a cycle elsewhere ends the walk too.
+        let mut reached = vec![at];
+        let mut next = 0;
+        let mut circles = false;
+        while let Some(line) = reached.get(next).copied() {
+            for upstream in &links_of_line[line] {
+                circles |= lines[*upstream].0.field("meter") == meter;
+                if !reached.contains(upstream) {
+                    reached.push(*upstream);
+                }
+            }
+            next += 1;
+        }
+        if circles {
+            lines[at].0.refuse::<()>(column, "no cycle of meters", "take one of them out of the cycle");
+        }
+    }
+}
+
+/// The terms of each line's formula as channels; empty for lines without one.
+fn resolve_formulas(lines: &mut Lines, lines_of: &FxHashMap<String, Vec<usize>>) -> Vec<Vec<Term>> {
+    let candidates: Vec<Option<Candidate>> = lines.iter().map(|(row, line)| Candidate::of(row, line.as_ref())).collect();
+    let mut all = Vec::with_capacity(lines.len());
+    for (row, line) in lines {
+        let Some(Line { carrier, kind: LineKind::Virtual { ledger_unit, terms }, .. }) = line else {
+            all.push(Vec::new());
+            continue;
+        };
+        let wanted = Candidate { item: row.field("item").to_owned(), carrier: *carrier, ledger_unit: *ledger_unit };
+        all.push(terms.iter().filter_map(|term| resolve_term(row, term, &wanted, lines_of, &candidates)).collect());
+    }
+    all
+}
+
+/// What a formula can add up.
+#[derive(PartialEq)]
+struct Candidate {
+    item: String,
+    carrier: Carrier,
+    ledger_unit: LedgerUnit,
+}
+
+impl Candidate {
+    fn of(row: &Row, line: Option<&Line>) -> Option<Self> {
+        let line = line?;
+        let ledger_unit = match &line.kind {
+            LineKind::Register(register) => register.ledger_unit(),
+            LineKind::Virtual { ledger_unit, .. } => *ledger_unit,
+            LineKind::Gauge => return None,
+        };
+        debug_assert_ne!(line.direction, Direction::Gauge);
+        Some(Self { item: row.field("item").to_owned(), carrier: line.carrier, ledger_unit })
+    }
+}
+
+/// The term's channel of the formula's own item, or else the only one of the same kind.
+fn resolve_term(
+    row: &mut Row,
+    term: &NamedTerm,
+    wanted: &Candidate,
+    lines_of: &FxHashMap<String, Vec<usize>>,
+    candidates: &[Option<Candidate>],
+) -> Option<Term> {
+    let Some(of_meter) = lines_of.get(&term.meter) else {
+        return row.fault("formula", format!("{:?}", term.meter), "meters of this file", "correct it or add the meter");
+    };
+    if of_meter.iter().any(|at| candidates[*at].is_none()) && of_meter.len() == 1 {
+        // Its own line is at fault, or it is a gauge.
+        return row.fault("formula", format!("{:?}", term.meter), "meters with a register", "correct the formula or that meter's line");
+    }
+    let same_kind = |at: &&usize| {
+        candidates[**at]
+            .as_ref()
+            .is_some_and(|candidate| candidate.carrier == wanted.carrier && candidate.ledger_unit == wanted.ledger_unit)
+    };
+    let same_item = of_meter.iter().filter(same_kind).find(|at| candidates[**at].as_ref() == Some(wanted));
+    let channel = same_item.or_else(|| {
+        let mut of_kind = of_meter.iter().filter(same_kind);
+        of_kind.next().filter(|_| of_kind.next().is_none())
+    });
+    if let Some(at) = channel {
+        return Some(Term { channel: ChannelId(*at as u32), sign: term.sign });
+    }
+    let wanted = format!("meters with an item {} or one register of {}", wanted.item, wanted.carrier.as_str());
+    row.fault("formula", format!("{:?}", term.meter), &wanted, "correct the formula")
+}
+
+/// Lines without faults as channels, meters and gateways.
+fn join(lines: &Lines, terms: Vec<Vec<Term>>) -> MeterList {
+    let mut list = MeterList::default();
+    let mut meter_of: FxHashMap<&str, MeterIndex> = FxHashMap::default();
+    let mut gateway_of: FxHashMap<&str, GatewayIndex> = FxHashMap::default();
+    for (at, (row, line)) in lines.iter().enumerate() {
+        let Some(line) = line else { continue };
+        let meter = *meter_of.entry(row.field("meter")).or_insert_with(|| {
+            let meter = MeterIndex(list.meters.len() as u32);
+            let gateway = row.has("gateway").then(|| {
+                *gateway_of.entry(row.field("gateway")).or_insert_with(|| {
+                    list.gateways.push(Gateway { id: row.field("gateway").into(), meters: Vec::new() });
+                    GatewayIndex(list.gateways.len() as u32 - 1)
+                })
+            });
+            if let Some(gateway) = gateway {
+                list.gateways[gateway.0 as usize].meters.push(meter);
+            }
+            let serial = row.has("serial").then(|| row.field("serial").into());
+            list.meters.push(Meter { id: row.field("meter").into(), entity: line.entity, gateway, serial, channels: Vec::new() });
+            meter
+        });
+        list.meters[meter.0 as usize].channels.push(ChannelId(at as u32));
+    }
+    for ((at, (row, line)), terms) in lines.iter().enumerate().zip(terms) {
+        let Some(line) = line else { continue };
+        list.channels.push(Channel {
+            id: ChannelId(at as u32),
+            meter: meter_of[row.field("meter")],
+            item: row.field("item").into(),
+            entity: line.entity,
+            parent: meter_of.get(row.field("parent")).copied(),
+            level: line.level,
+            boundary: line.boundary,
+            carrier: line.carrier,
+            direction: line.direction,
+            unit: row.field("unit").into(),
+            valid_from: line.valid_from,
+            kind: match &line.kind {
+                LineKind::Register(register) => ChannelKind::Register(register.clone()),
+                LineKind::Gauge => ChannelKind::Gauge,
+                LineKind::Virtual { ledger_unit, .. } => ChannelKind::Virtual { ledger_unit: *ledger_unit, terms },
+            },
+        });
+    }
+    list
+}

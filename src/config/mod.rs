@@ -1,0 +1,21 @@
+//! Reads files into domain types and reports every fault of them at once.
+//!
+//! Nothing behind this module meets a value that it has not checked.
+
+pub mod alerts_toml;
+pub mod assets_toml;
+pub mod calendar_csv;
+pub mod check;
+pub mod csv_file;
+pub mod entities_geojson;
+pub mod factors;
+pub mod fault;
+pub mod meter_links;
+pub mod meters_csv;
+pub mod settings;
+pub mod source_text;
+pub mod toml_table;
+#[cfg(test)]
+mod zone_cases;
+pub mod zone_folder;
+pub mod zone_toml;

@@ -1,0 +1,277 @@
+//! Settings of the collector: `config/nengtan.toml`, then the environment, then flags.
+//!
+//! The file in the repository is embedded and holds the defaults: no default is written twice.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use config::{Config, Environment, File, FileFormat, Value, ValueKind};
+
+use super::fault::{Fault, joined, quoted};
+use super::source_text;
+use super::toml_table::{TomlFile, line_of_key};
+
+const DEFAULTS: &str = include_str!("../../config/nengtan.toml");
+const KEYS: [&str; 9] =
+    ["zone", "data", "broker.url", "broker.username", "broker.password", "broker.window", "batch.messages", "batch.ms", "log.level"];
+const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+const DEFAULT_PORT: u16 = 1883;
+const FROM_FLAG: &str = "the command line";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The zone's folder.
+    pub zone: PathBuf,
+    /// The folder of the ledger.
+    pub data: PathBuf,
+    pub broker: Broker,
+    pub batch: BatchLimits,
+    pub log_level: String,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Broker {
+    pub host: String,
+    pub port: u16,
+    /// Name and password.
+    pub login: Option<(String, String)>,
+    /// Messages in flight without an acknowledgement.
+    pub window: u16,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A password never reaches a log.
+        let Self { host, port, login, window } = self;
+        let login = login.as_ref().map(|(name, _)| name);
+        f.debug_struct("Broker").field("host", host).field("port", port).field("login", &login).field("window", window).finish()
+    }
+}
+
+/// When a batch is committed, whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    pub messages: u16,
+    pub ms: u16,
+}
+
+impl Settings {
+    /// Reads the file, if one is named, over the defaults, then variables named `NENGTAN__…`, then `flags`: pairs of a key such as
+    /// `broker.url` and its value.
+    pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Self, Vec<Fault>> {
+        Self::load_from(file, flags, None)
+    }
+
+    fn load_from(file: Option<&Path>, flags: &[(&str, String)], environment: Option<HashMap<String, String>>) -> Result<Self, Vec<Fault>> {
+        let file_name = file.map_or_else(|| "nengtan.toml".to_owned(), |file| file.display().to_string());
+        let text = file
+            .map_or(Ok(String::new()), |file| source_text::read_needed(Path::new(""), &file.to_string_lossy()))
+            .map_err(|fault| vec![*fault])?;
+        let (toml, _) = TomlFile::parse(&file_name, &text);
+        if !toml.faults.is_empty() {
+            return Err(toml.faults);
+        }
+        let mut reader = Reader { file_name, text, values: HashMap::new(), faults: Vec::new() };
+        match merged(&reader.text, flags, environment) {
+            Ok(config) => reader.flatten(String::new(), config.cache),
+            Err(error) => reader.fault("settings", None, quoted(&error.to_string()), "settings that can be read", "correct them"),
+        }
+        reader.settings()
+    }
+}
+
+fn merged(text: &str, flags: &[(&str, String)], environment: Option<HashMap<String, String>>) -> Result<Config, config::ConfigError> {
+    let from_environment = Environment::with_prefix("NENGTAN").prefix_separator("__").separator("__").source(environment);
+    let mut builder = Config::builder()
+        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(File::from_str(text, FileFormat::Toml))
+        .add_source(from_environment);
+    for (key, value) in flags {
+        builder = builder.set_override(*key, Value::new(Some(&FROM_FLAG.to_owned()), value.clone()))?;
+    }
+    builder.build()
+}
+
+struct Reader {
+    file_name: String,
+    text: String,
+    values: HashMap<String, Value>,
+    faults: Vec<Fault>,
+}
+
+impl Reader {
+    /// Tables as dotted keys; a key that nothing reads is a fault.
+    fn flatten(&mut self, path: String, value: Value) {
+        let origin = value.origin().map(str::to_owned);
+        match value.kind {
+            ValueKind::Table(table) if !KEYS.contains(&path.as_str()) => {
+                for (key, value) in table {
+                    self.flatten(if path.is_empty() { key } else { format!("{path}.{key}") }, value);
+                }
+            }
+            _ if KEYS.contains(&path.as_str()) => {
+                self.values.insert(path, value);
+            }
+            _ => self.fault(&path, origin, "an unknown key".to_owned(), &joined(KEYS), "correct its name or remove it"),
+        }
+    }
+
+    fn fault(&mut self, key: &str, origin: Option<String>, seen: String, wanted: &str, remedy: &str) {
+        let (file, line) = match origin {
+            // Values of the file's text carry no origin.
+            None => (self.file_name.clone(), line_of_key(&self.text, key)),
+            Some(origin) => (origin, None),
+        };
+        self.faults.push(Fault { file, line, key: key.to_owned(), seen, wanted: wanted.to_owned(), remedy: remedy.to_owned() });
+    }
+
+    fn refuse<T>(&mut self, key: &str, wanted: &str, remedy: &str) -> Option<T> {
+        let value = self.values.get(key);
+        let (origin, seen) =
+            (value.and_then(|value| value.origin().map(str::to_owned)), value.map_or("nothing".to_owned(), |v| quoted(&v.to_string())));
+        self.fault(key, origin, seen, wanted, remedy);
+        None
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        let text = self.values.get(key).and_then(|value| value.clone().into_string().ok());
+        text.or_else(|| self.refuse(key, "a text", "correct it"))
+    }
+
+    fn needed_text(&mut self, key: &str) -> Option<String> {
+        let text = self.text(key)?;
+        if text.trim().is_empty() { self.refuse(key, "a text", "fill it") } else { Some(text) }
+    }
+
+    fn number(&mut self, key: &str, from: u16, to: u16) -> Option<u16> {
+        let number = self.values.get(key).and_then(|value| value.clone().into_int().ok()).and_then(|number| u16::try_from(number).ok());
+        let number = number.filter(|number| (from..=to).contains(number));
+        number.or_else(|| self.refuse(key, &format!("a whole number from {from} to {to}"), "correct it"))
+    }
+
+    fn settings(mut self) -> Result<Settings, Vec<Fault>> {
+        let zone = self.needed_text("zone").map(PathBuf::from);
+        let data = self.needed_text("data").map(PathBuf::from);
+        let broker = self.broker();
+        let messages = self.number("batch.messages", 1, u16::MAX);
+        let ms = self.number("batch.ms", 1, 1_000);
+        let level = self.needed_text("log.level").and_then(|level| {
+            let known = LOG_LEVELS.contains(&level.as_str());
+            if known { Some(level) } else { self.refuse("log.level", &joined(LOG_LEVELS), "choose one of them") }
+        });
+        let settings = (|| {
+            Some(Settings {
+                zone: zone?,
+                data: data?,
+                broker: broker?,
+                batch: BatchLimits { messages: messages?, ms: ms? },
+                log_level: level?,
+            })
+        })();
+        self.faults.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
+        settings.filter(|_| self.faults.is_empty()).ok_or(self.faults)
+    }
+
+    fn broker(&mut self) -> Option<Broker> {
+        /// Fewer cannot be halved into batches.
+        const WINDOW_MIN: u16 = 10;
+        let address = self
+            .needed_text("broker.url")
+            .and_then(|url| address(&url).or_else(|| self.refuse("broker.url", "mqtt://host or mqtt://host:port", "correct it")));
+        let (username, password) = (self.text("broker.username"), self.text("broker.password"));
+        let window = self.number("broker.window", WINDOW_MIN, u16::MAX);
+        let (host, port) = address?;
+        let login = Some((username?, password?)).filter(|(username, _)| !username.is_empty());
+        Some(Broker { host, port, login, window: window? })
+    }
+}
+
+fn address(url: &str) -> Option<(String, u16)> {
+    let rest = url.strip_prefix("mqtt://")?.trim_end_matches('/');
+    // An address of IPv6 stands in square brackets.
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok().filter(|port| *port != 0)?),
+        Some(_) | None => (rest, DEFAULT_PORT),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let good = !host.is_empty() && !host.contains(['/', '@', '[', ']', ' ']);
+    good.then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, Vec<Fault>> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nengtan.toml");
+        std::fs::write(&file, text).unwrap();
+        let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let flags: Vec<(&str, String)> = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        Settings::load_from(Some(&file), &flags, Some(environment))
+    }
+
+    #[test]
+    fn the_repositorys_file_is_the_default() {
+        let settings = Settings::load_from(None, &[], Some(HashMap::new())).unwrap();
+        assert_eq!((settings.broker.host.as_str(), settings.broker.port, settings.broker.window), ("127.0.0.1", 1883, 1000));
+        assert_eq!(settings.batch, BatchLimits { messages: 500, ms: 30 });
+        assert_eq!(settings.broker.login, None);
+    }
+
+    #[test]
+    fn a_flag_comes_before_the_environment_and_that_before_the_file() {
+        let text = "zone = \"file\"\ndata = \"file\"\n[log]\nlevel = \"warn\"\n";
+        let environment = [("NENGTAN__DATA", "env"), ("NENGTAN__LOG__LEVEL", "debug"), ("NENGTAN__BATCH__MS", "50"), ("OTHER", "x")];
+        let settings = load(text, &environment, &[("log.level", "error"), ("broker.url", "mqtt://b:2883")]).unwrap();
+        assert_eq!((settings.zone, settings.data, settings.log_level.as_str()), (PathBuf::from("file"), PathBuf::from("env"), "error"));
+        assert_eq!((settings.broker.host.as_str(), settings.broker.port, settings.batch.ms), ("b", 2883, 50));
+    }
+
+    #[test]
+    fn all_faults_are_told_with_key_and_line() {
+        let text = "zone = \"\"\n[broker]\nurl = \"http://x\"\nwindow = 5\ncolour = 1\n[batch]\nms = \"soon\"\n";
+        let faults = load(text, &[("NENGTAN__LOG__LEVEL", "loud")], &[("batch.messages", "0")]).unwrap_err();
+        let mut places: Vec<_> = faults.iter().map(|fault| (fault.line, fault.key.as_str())).collect();
+        places.sort_unstable();
+        let wanted = [
+            (None, "batch.messages"),
+            (None, "log.level"),
+            (Some(1), "zone"),
+            (Some(3), "broker.url"),
+            (Some(4), "broker.window"),
+            (Some(5), "broker.colour"),
+            (Some(7), "batch.ms"),
+        ];
+        assert_eq!(places, wanted);
+    }
+
+    #[test]
+    fn a_broken_file_is_told_by_its_line() {
+        let faults = load("zone = \"a\"\n[broker\n", &[], &[]).unwrap_err();
+        assert_eq!(faults[0].line, Some(2), "{faults:?}");
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_perhaps_a_port() {
+        let cases = [
+            ("mqtt://broker", Some(("broker", 1883))),
+            ("mqtt://10.0.0.1:1884/", Some(("10.0.0.1", 1884))),
+            ("mqtt://[::1]:1884", Some(("::1", 1884))),
+            ("mqtt://[::1]", Some(("::1", 1883))),
+            ("mqtt://", None),
+            ("mqtt://a:b", None),
+            ("mqtts://a", None),
+            ("a:1883", None),
+        ];
+        for (url, wanted) in cases {
+            assert_eq!(address(url), wanted.map(|(host, port)| (host.to_owned(), port)), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_password_never_reaches_a_log() {
+        let broker = Broker { host: "h".into(), port: 1, login: Some(("me".into(), "hush".into())), window: 10 };
+        assert!(!format!("{broker:?}").contains("hush"));
+    }
+}

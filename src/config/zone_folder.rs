@@ -1,0 +1,107 @@
+//! A zone folder (`docs/zone.md`), read as a whole: either all of it is good, or every fault is told.
+
+use std::path::Path;
+
+use super::fault::Fault;
+use super::meters_csv::KnownEntities;
+use super::{alerts_toml, assets_toml, calendar_csv, entities_geojson, factors, meters_csv, source_text, zone_toml};
+use crate::domain::alert_rules::AlertRules;
+use crate::domain::calendar::DayTypes;
+use crate::domain::channel::{Carrier, ChannelKind};
+use crate::domain::entity::EntityIndex;
+use crate::domain::factors::{CoalBasis, FactorSet, MissingFactor};
+use crate::domain::zone::{Zone, ZoneParts};
+
+#[derive(Debug)]
+pub struct ZoneFolder {
+    pub zone: Zone,
+    pub alert_rules: AlertRules,
+    pub factors: FactorSet,
+}
+
+/// Reads and checks everything but `fleet.toml`, which is the fleet's own.
+pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let zone_toml =
+        text(source_text::read_needed(folder, "zone.toml").map(Some), &mut faults).map(|text| kept(zone_toml::read(&text), &mut faults));
+    let zone_id = zone_toml.as_ref().and_then(|zone| zone.id.as_deref());
+    let entities = text(source_text::read_needed(folder, "entities.geojson").map(Some), &mut faults)
+        .map(|text| kept(entities_geojson::read(&text, zone_id), &mut faults));
+    let ids = entities.as_ref().and_then(|entities| entities.ids.as_ref());
+    let known = KnownEntities {
+        zone_id,
+        ids,
+        residual: EntityIndex(ids.map_or(0, |_| entities.as_ref().map_or(0, |entities| entities.list.len() as u32))),
+    };
+    let meters = text(source_text::read_needed(folder, "meters.csv").map(Some), &mut faults)
+        .map(|text| kept(meters_csv::read(&text, &known), &mut faults));
+    let day_types = text(source_text::read(folder, "calendar.csv"), &mut faults)
+        .map_or_else(DayTypes::default, |text| kept(calendar_csv::read(&text), &mut faults));
+    let factors = zone_toml.as_ref().and_then(|zone| factors::find(folder, &zone.factors, &mut faults));
+    let places = zone_toml.as_ref().map(|zone| (zone.region_line, zone.zone_line));
+    let zone = match (zone_toml.and_then(|zone| zone.profile), entities, meters) {
+        (Some(profile), Some(entities), Some(meters)) if faults.is_empty() => Some(Zone::new(ZoneParts {
+            profile,
+            entities: entities.list,
+            meters: meters.meters,
+            gateways: meters.gateways,
+            channels: meters.channels,
+            day_types,
+        })),
+        _ => None,
+    };
+    if let (Some(zone), Some(factors), Some(places)) = (&zone, &factors, places) {
+        refuse_missing_factors(zone, factors, places, &mut faults);
+    }
+    let alert_rules = text(source_text::read(folder, "alerts.toml"), &mut faults)
+        .map_or_else(AlertRules::default, |text| kept(alerts_toml::read(&text, zone.as_ref()), &mut faults));
+    if let Some(text) = text(source_text::read(folder, "assets.toml"), &mut faults) {
+        faults.extend(assets_toml::faults(&text, zone.as_ref()));
+    }
+    match (zone, factors) {
+        (Some(zone), Some(factors)) if faults.is_empty() => Ok(ZoneFolder { zone, alert_rules, factors }),
+        _ => Err(faults),
+    }
+}
+
+fn text(read: Result<Option<String>, Box<Fault>>, faults: &mut Vec<Fault>) -> Option<String> {
+    read.unwrap_or_else(|fault| {
+        faults.push(*fault);
+        None
+    })
+}
+
+fn kept<T>((value, mut found): (T, Vec<Fault>), faults: &mut Vec<Fault>) -> T {
+    faults.append(&mut found);
+    value
+}
+
+/// Any year will do: a factor of another year is a fallback, one of no year is missing.
+fn refuse_missing_factors(zone: &Zone, factors: &FactorSet, (region_line, zone_line): (usize, usize), faults: &mut Vec<Fault>) {
+    const ANY_YEAR: i16 = 2023;
+    let measured = |carrier: &Carrier| {
+        zone.channels().iter().any(|channel| channel.carrier == *carrier && !matches!(channel.kind, ChannelKind::Gauge))
+    };
+    for carrier in Carrier::ALL.iter().copied().filter(measured) {
+        let profile = zone.profile();
+        let carbon = factors.carbon(profile, carrier, ANY_YEAR).err();
+        let coal = |basis| factors.coal(profile, carrier, basis, ANY_YEAR).err();
+        let missing = carbon.or_else(|| coal(CoalBasis::Calorific)).or_else(|| coal(CoalBasis::Primary));
+        let Some(missing) = missing else { continue };
+        let (line, key) = match missing {
+            MissingFactor::Region { .. } => (region_line, "zone.region"),
+            MissingFactor::SteamEnthalpy => (zone_line, "steam.kj_per_kg"),
+            MissingFactor::Code { .. } | MissingFactor::Value { .. } => (zone_line, "zone.factors"),
+        };
+        let text = missing.to_string();
+        let (seen, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));
+        faults.push(Fault {
+            file: "zone.toml".to_owned(),
+            line: Some(line),
+            key: key.to_owned(),
+            seen: seen.to_owned(),
+            wanted: format!("a factor for the zone's {}", carrier.as_str()),
+            remedy: remedy.to_owned(),
+        });
+    }
+}

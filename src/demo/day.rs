@@ -1,0 +1,80 @@
+//! What people are told of each day: energy, standard coal, carbon, the five largest entities.
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+use crate::domain::units::Millis;
+use crate::domain::zone::Zone;
+use crate::store::read::{Cell, query};
+use crate::store::{self, StoreError};
+
+pub struct DaySummary {
+    data: PathBuf,
+    zone: String,
+    time_zone: TimeZone,
+}
+
+impl DaySummary {
+    pub fn new(data: &Path, zone: &Zone) -> DaySummary {
+        DaySummary { data: data.to_owned(), zone: zone.id().to_owned(), time_zone: zone.profile().time_zone.clone() }
+    }
+
+    /// The local day of a moment.
+    pub fn day_of(&self, at: Millis) -> civil::Date {
+        self.time_zone.to_datetime(at.timestamp()).date()
+    }
+
+    /// The day's figures as the ledger has them now, in a few short lines.
+    pub fn of(&self, day: civil::Date) -> Result<String, StoreError> {
+        let ledger = store::open_to_read(&self.data)?;
+        let date = Cell::Text(format!("{day}%"));
+        let totals = "SELECT e.carrier, e.quantity, e.unit, e.tce_calorific, COALESCE(c.kg_co2e, 0) FROM energy_day e LEFT JOIN carbon_day c \
+                      ON c.ts = e.ts AND c.entity = e.entity AND c.carrier = e.carrier WHERE e.entity = ?1 AND e.ts_local LIKE ?2 ORDER BY e.carrier";
+        let rows = query(&ledger, totals, &[Cell::Text(self.zone.clone()), date.clone()])?.rows;
+        let (mut carriers, mut tce, mut kg) = (Vec::new(), 0.0, 0.0);
+        for row in &rows {
+            if let [Cell::Text(carrier), quantity, Cell::Text(unit), coal, carbon] = row.as_slice() {
+                carriers.push(format!("{} {:.0} {unit}", carrier.replace('_', " "), real(quantity)));
+                tce += real(coal);
+                kg += real(carbon);
+            }
+        }
+        let largest = "SELECT e.entity, n.name_en, SUM(e.tce_calorific) AS tce FROM energy_day e JOIN entity n ON n.entity = e.entity \
+                       WHERE n.kind NOT IN ('zone', 'residual') AND e.ts_local LIKE ?1 GROUP BY e.entity ORDER BY tce DESC LIMIT 5";
+        let largest = query(&ledger, largest, &[date])?.rows;
+        let largest: Vec<String> = largest
+            .iter()
+            .filter_map(|row| match row.as_slice() {
+                [_, Cell::Text(name), coal] => Some(format!("{name} {:.1}", real(coal))),
+                _ => None,
+            })
+            .collect();
+        Ok(format!(
+            "{day}  {:.1} tce (calorific)  {:.1} t CO2e\n  {}\n  largest, tce: {}",
+            tce,
+            kg / 1000.0,
+            carriers.join(", "),
+            largest.join(", ")
+        ))
+    }
+}
+
+/// The local day after the last one that a ledger's clock has reached; none if its clock never moved.
+pub fn after_last(data: &Path) -> Result<Option<civil::Date>, StoreError> {
+    let ledger = store::open_to_read(data)?;
+    let rows = query(&ledger, "SELECT c.value, z.value FROM meta c, meta z WHERE c.key = 'clock' AND z.key = 'time_zone'", &[])?.rows;
+    let Some([Cell::Integer(clock), Cell::Text(zone)]) = rows.first().map(Vec::as_slice) else { return Ok(None) };
+    let time_zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let last = time_zone.to_datetime(Millis(*clock - 1).timestamp()).date();
+    Ok(last.tomorrow().ok())
+}
+
+fn real(cell: &Cell) -> f64 {
+    match cell {
+        Cell::Real(value) => *value,
+        Cell::Integer(value) => *value as f64,
+        Cell::Null | Cell::Text(_) => 0.0,
+    }
+}

@@ -1,0 +1,177 @@
+//! A whole city zone in one process: embedded broker, simulated fleet, collector, talk.
+//!
+//! The parts know each other only over MQTT and the data folder, as they would on three machines. The truth is written by the fleet and
+//! read by nobody here.
+
+mod broker;
+mod day;
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use nengtan_fleet::faults::Level;
+use nengtan_fleet::link;
+use nengtan_fleet::runner::{self, Phase, Progress, RunError, RunOptions, Speed};
+use tokio::sync::{oneshot, watch};
+
+use crate::collector::{self, CollectError, CollectOptions};
+use crate::config::fault::Fault;
+use crate::config::settings::Settings;
+use crate::config::zone_folder::ZoneFolder;
+use crate::domain::units::Millis;
+use crate::domain::zone::ClockMode;
+use crate::store::{self, StoreError};
+use broker::{EmbeddedBroker, EmbeddedBrokerError};
+use day::DaySummary;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error("{} holds data already; give another folder with --data, remove it, or go on in it with --resume", folder.display())]
+    Occupied { folder: PathBuf },
+    #[error("zone {zone} runs on the wall clock; a demo needs clock = \"feed\" in zone.toml")]
+    WallClock { zone: String },
+    #[error(transparent)]
+    Broker(#[from] EmbeddedBrokerError),
+    #[error(transparent)]
+    Fleet(#[from] RunError),
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Settings(Vec<Fault>),
+    #[error("standard output: {0}")]
+    Output(#[from] std::io::Error),
+    #[error("a task of the demo died: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+pub struct DemoOptions {
+    pub folder: ZoneFolder,
+    pub zone: PathBuf,
+    pub data: PathBuf,
+    pub truth: PathBuf,
+    pub resume: bool,
+    pub seed: u64,
+    pub faults: Level,
+    pub speed: Speed,
+    pub history_months: u32,
+    pub days: u32,
+}
+
+/// Plays the zone until its last day or `stop`; `say` gets what is meant for people.
+pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn(&str) -> std::io::Result<()>) -> Result<(), DemoError> {
+    let profile = options.folder.zone.profile();
+    if profile.clock != ClockMode::Feed {
+        return Err(DemoError::WallClock { zone: profile.id.to_string() });
+    }
+    let occupied = options.data.join(store::FILE_NAME).exists();
+    if occupied && !options.resume {
+        return Err(DemoError::Occupied { folder: options.data });
+    }
+    let from = if occupied { day::after_last(&options.data)? } else { None };
+    let zone_name = format!("{} · {}", profile.name_en, profile.name_zh);
+    let broker = EmbeddedBroker::start().await?;
+    say(&format!("{zone_name}: broker on {}, ledger in {}", broker.url(), options.data.display()))?;
+
+    let settings = Settings::load(None, &[("broker.url", broker.url())]).map_err(DemoError::Settings)?;
+    let summary = DaySummary::new(&options.data, &options.folder.zone);
+    let (end_collector, collector_end) = watch::channel(false);
+    let (tell_ready, mut ready) = oneshot::channel();
+    let mut tell_ready = Some(tell_ready);
+    let collect = CollectOptions {
+        folder: options.folder,
+        data: options.data.clone(),
+        broker: settings.broker,
+        batch: settings.batch,
+        exit_when_idle: None,
+    };
+    let on_ready = move || {
+        if let Some(tell_ready) = tell_ready.take() {
+            // Nobody waits any more when the fleet has failed already.
+            let _unheard = tell_ready.send(());
+        }
+    };
+    let mut collector = tokio::spawn(collector::run(collect, on_ready, collector_end));
+    tokio::select! {
+        done = &mut collector => { done??; }
+        _ = &mut ready => {}
+    }
+
+    let run = RunOptions {
+        zone: options.zone,
+        broker: link::Broker { host: broker.host(), port: broker.port() },
+        seed: options.seed,
+        faults: options.faults,
+        speed: options.speed,
+        from,
+        days: options.days,
+        history_months: if from.is_some() { 0 } else { options.history_months },
+        truth: Some(options.truth),
+    };
+    let bar = progress_bar();
+    let (progress, told) = watch::channel(None);
+    let fleet = tokio::spawn(runner::run(run, move |step| progress.send_modify(|told| *told = Some(step)), stop));
+    let played = tokio::select! {
+        done = &mut collector => { done??; None }
+        played = talk(fleet, told, &bar, &summary, &say) => Some(played),
+    };
+    bar.finish_and_clear();
+    // What the fleet has published last is still on its way: the collector drains what has come and commits.
+    end_collector.send_replace(true);
+    let ended = match played {
+        Some(played) => {
+            collector.await??;
+            played
+        }
+        None => Ok(()),
+    };
+    broker.stop().await?;
+    ended
+}
+
+/// Shows the history's progress and each live day, until the fleet is through.
+async fn talk(
+    mut fleet: tokio::task::JoinHandle<Result<runner::Summary, RunError>>,
+    mut told: watch::Receiver<Option<Progress>>,
+    bar: &ProgressBar,
+    summary: &DaySummary,
+    say: &impl Fn(&str) -> std::io::Result<()>,
+) -> Result<(), DemoError> {
+    let mut day = None;
+    loop {
+        tokio::select! {
+            played = &mut fleet => {
+                let played = played??;
+                if let Some(day) = day {
+                    say(&summary.of(day)?)?;
+                }
+                let ending = if played.complete { "the zone's last day is over" } else { "stopped" };
+                return Ok(say(&format!("{ending}: {} readings published", played.tally.readings))?);
+            }
+            Ok(()) = told.changed() => {
+                let Some(step) = *told.borrow_and_update() else { continue };
+                match step.phase {
+                    Phase::History => {
+                        bar.set_length(((step.to_ms - step.from_ms) / 86_400_000).unsigned_abs());
+                        bar.set_position(((step.now_ms - step.from_ms) / 86_400_000).unsigned_abs());
+                        bar.set_message(format!("{} readings", step.readings));
+                    }
+                    Phase::Live => {
+                        bar.finish_and_clear();
+                        let today = summary.day_of(Millis(step.now_ms - 1));
+                        if let Some(yesterday) = day.filter(|day| *day != today) {
+                            say(&summary.of(yesterday)?)?;
+                        }
+                        day = Some(today);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("history {bar:40} {pos}/{len} days, {msg}, {eta} left");
+    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,11 @@
+//! Values of the field and their arithmetic: no file, clock, task, log or serialisation in here.
+
+pub mod alert_rules;
+pub mod calendar;
+pub mod channel;
+pub mod contribution;
+pub mod decimal;
+pub mod entity;
+pub mod factors;
+pub mod units;
+pub mod zone;

@@ -1,0 +1,255 @@
+//! A zone: its place and time, who is in it, and what is measured.
+//!
+//! Read once, then never changed. Invariants: every index points into its list, parents and formulas have no cycles, the lines of one meter agree,
+//! and the last entity is the residual.
+
+use jiff::tz::TimeZone;
+use rustc_hash::FxHashMap;
+
+use super::calendar::DayTypes;
+use super::channel::{Channel, ChannelId, ChannelKind, GatewayIndex, MeterIndex};
+use super::contribution::{Contribution, contributions};
+use super::decimal::Decimal;
+use super::entity::{Entity, EntityIndex, EntityKind};
+use super::units::Millis;
+
+/// The zone itself: `zone.toml`.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub id: Box<str>,
+    pub name_en: Box<str>,
+    pub name_zh: Box<str>,
+    pub time_zone: TimeZone,
+    /// Region of the grid factor, such as `CN-SD`.
+    pub region: Box<str>,
+    pub latitude: f64,
+    pub longitude: f64,
+    pub clock: ClockMode,
+    /// The roll-up's finest interval; divides an hour.
+    pub interval_ms: i64,
+    /// Spacing of readings before `live_from`.
+    pub history_interval_ms: i64,
+    pub live_from: Option<Millis>,
+    pub gas: GasSupply,
+    pub steam: Option<SteamSupply>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockMode {
+    Wall,
+    /// The engine's clock comes from the clock topic.
+    Feed,
+}
+
+/// The gas supply's heat value, from which carbon and standard coal both follow.
+#[derive(Clone, Copy, Debug)]
+pub struct GasSupply {
+    /// None: the factor set's.
+    pub heat_value_mj_per_nm3: Option<Decimal>,
+    /// Normal cubic metres (0 °C) in a metered one.
+    pub nm3_per_m3: Decimal,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct SteamSupply {
+    /// Enthalpy of the steam less the feed water's.
+    pub kj_per_kg: Decimal,
+}
+
+/// A device, or a formula in a device's place.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    pub id: Box<str>,
+    pub entity: EntityIndex,
+    /// None for a virtual meter.
+    pub gateway: Option<GatewayIndex>,
+    /// Of the device in place at `valid_from`; none for a virtual meter.
+    pub serial: Option<Box<str>>,
+    /// In file order, at least one.
+    pub channels: Vec<ChannelId>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    pub id: Box<str>,
+    pub meters: Vec<MeterIndex>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Zone {
+    profile: Profile,
+    entities: Vec<Entity>,
+    meters: Vec<Meter>,
+    gateways: Vec<Gateway>,
+    channels: Vec<Channel>,
+    day_types: DayTypes,
+    contributions: Vec<Vec<Contribution>>,
+    entity_by_id: FxHashMap<Box<str>, EntityIndex>,
+    meter_by_id: FxHashMap<Box<str>, MeterIndex>,
+    gateway_by_id: FxHashMap<Box<str>, GatewayIndex>,
+}
+
+/// The lists of a zone, checked by the reader against the invariants above.
+pub struct ZoneParts {
+    pub profile: Profile,
+    /// Without the residual, which gets the index after the last one; the zone's own feeders point there.
+    pub entities: Vec<Entity>,
+    pub meters: Vec<Meter>,
+    pub gateways: Vec<Gateway>,
+    pub channels: Vec<Channel>,
+    pub day_types: DayTypes,
+}
+
+/// The id of the entity of what the zone's own feeders measure and do not pass on.
+#[must_use]
+pub fn residual_id(zone: &str) -> String {
+    format!("{zone}-residual")
+}
+
+impl Zone {
+    #[must_use]
+    pub fn new(parts: ZoneParts) -> Self {
+        let ZoneParts { profile, mut entities, meters, gateways, channels, day_types } = parts;
+        entities.push(residual(&profile));
+        let by_id = |ids: &mut dyn Iterator<Item = &Box<str>>| -> FxHashMap<Box<str>, u32> { ids.cloned().zip(0..).collect() };
+        let entity_by_id = by_id(&mut entities.iter().map(|entity| &entity.id));
+        let meter_by_id = by_id(&mut meters.iter().map(|meter| &meter.id));
+        let gateway_by_id = by_id(&mut gateways.iter().map(|gateway| &gateway.id));
+        Self {
+            contributions: contributions(&channels, &meters),
+            entity_by_id: entity_by_id.into_iter().map(|(id, index)| (id, EntityIndex(index))).collect(),
+            meter_by_id: meter_by_id.into_iter().map(|(id, index)| (id, MeterIndex(index))).collect(),
+            gateway_by_id: gateway_by_id.into_iter().map(|(id, index)| (id, GatewayIndex(index))).collect(),
+            profile,
+            entities,
+            meters,
+            gateways,
+            channels,
+            day_types,
+        }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.profile.id
+    }
+
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// All entities, the residual last; the zone as a whole is not one of them.
+    #[must_use]
+    pub fn entities(&self) -> &[Entity] {
+        &self.entities
+    }
+
+    #[must_use]
+    pub fn entity(&self, index: EntityIndex) -> &Entity {
+        &self.entities[index.0 as usize]
+    }
+
+    #[must_use]
+    pub fn entity_of(&self, id: &str) -> Option<EntityIndex> {
+        self.entity_by_id.get(id).copied()
+    }
+
+    #[must_use]
+    pub fn residual(&self) -> EntityIndex {
+        EntityIndex(self.entities.len() as u32 - 1)
+    }
+
+    #[must_use]
+    pub fn meters(&self) -> &[Meter] {
+        &self.meters
+    }
+
+    #[must_use]
+    pub fn meter(&self, index: MeterIndex) -> &Meter {
+        &self.meters[index.0 as usize]
+    }
+
+    #[must_use]
+    pub fn meter_of(&self, id: &str) -> Option<MeterIndex> {
+        self.meter_by_id.get(id).copied()
+    }
+
+    /// All channels in file order, virtual ones and gauges included.
+    #[must_use]
+    pub fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    #[must_use]
+    pub fn channel(&self, id: ChannelId) -> &Channel {
+        &self.channels[id.0 as usize]
+    }
+
+    /// The channel of a meter's item; none if `meters.csv` does not list the item or the meter.
+    #[must_use]
+    pub fn channel_of(&self, meter: &str, item: &str) -> Option<&Channel> {
+        self.channel_of_meter(self.meter_of(meter)?, item)
+    }
+
+    /// As [`Self::channel_of`] where the meter is known already.
+    #[must_use]
+    pub fn channel_of_meter(&self, meter: MeterIndex, item: &str) -> Option<&Channel> {
+        self.meter(meter).channels.iter().map(|id| self.channel(*id)).find(|channel| &*channel.item == item)
+    }
+
+    #[must_use]
+    pub fn gateways(&self) -> &[Gateway] {
+        &self.gateways
+    }
+
+    #[must_use]
+    pub fn gateway_of(&self, id: &str) -> Option<GatewayIndex> {
+        self.gateway_by_id.get(id).copied()
+    }
+
+    /// Empty for a gateway the zone does not know.
+    #[must_use]
+    pub fn meters_of_gateway(&self, id: &str) -> &[MeterIndex] {
+        self.gateway_of(id).map_or(&[], |index| &self.gateways[index.0 as usize].meters)
+    }
+
+    /// Entities a channel's quantity counts for. Virtual meters are worked in: only registers have contributions.
+    #[must_use]
+    pub fn contributions(&self, channel: ChannelId) -> &[Contribution] {
+        &self.contributions[channel.0 as usize]
+    }
+
+    /// How often a channel's quantity counts for the zone as a whole.
+    #[must_use]
+    pub fn zone_sign(&self, channel: ChannelId) -> i32 {
+        self.contributions(channel).iter().filter(|share| !share.made_fed).map(|share| share.sign).sum()
+    }
+
+    #[must_use]
+    pub fn day_types(&self) -> &DayTypes {
+        &self.day_types
+    }
+
+    /// A meter that no gateway publishes.
+    #[must_use]
+    pub fn is_virtual(&self, meter: MeterIndex) -> bool {
+        self.meter(meter).channels.iter().all(|id| matches!(self.channel(*id).kind, ChannelKind::Virtual { .. }))
+    }
+}
+
+fn residual(profile: &Profile) -> Entity {
+    Entity {
+        id: residual_id(&profile.id).into(),
+        name_en: format!("{}, residual", profile.name_en).into(),
+        name_zh: format!("{}（未分摊）", profile.name_zh).into(),
+        kind: EntityKind::Residual,
+        industry: None,
+        parent: None,
+        floor_area_m2: None,
+        output_cny_per_year: None,
+        head_count: None,
+        product_unit: None,
+        key_unit: false,
+    }
+}

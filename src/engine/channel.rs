@@ -1,0 +1,122 @@
+//! One register channel at work: its window of marks, and the posting of its spans to intervals and roll-ups.
+
+use crate::accounting::Book;
+use crate::alerts::mean::OpenInterval;
+use crate::domain::calendar::LocalCalendar;
+use crate::domain::channel::{ChannelId, Direction, RegisterSpec};
+use crate::domain::units::{Millis, Quantity};
+use crate::domain::zone::Zone;
+use crate::ledger::mark::{Quality, Span};
+use crate::ledger::scan::Limits;
+use crate::ledger::slices::{self, Slice};
+use crate::ledger::window::Window;
+use crate::store::batch::{Batch, RollupDelta, RowId};
+use crate::store::restore::Share;
+
+#[derive(Debug)]
+pub struct RegisterChannel {
+    pub row: RowId,
+    pub limits: Limits,
+    pub window: Window,
+    /// Device time of the channel's very first mark.
+    pub first: Option<Millis>,
+    /// For interval-mean thresholds; none where no rule looks.
+    pub mean: Option<Box<OpenInterval>>,
+    book: Option<Book>,
+    pub shares: Vec<Share>,
+}
+
+impl RegisterChannel {
+    /// `entities` are the rows of the zone's entities; `whole` the zone's own.
+    #[must_use]
+    pub fn new(zone: &Zone, id: ChannelId, register: &RegisterSpec, row: RowId, entities: &[RowId], whole: RowId) -> RegisterChannel {
+        let channel = zone.channel(id);
+        let book = Book::of(channel.carrier, register.ledger_unit());
+        // What comes from the sun carries no carbon, nor what an entity with such a source passes on.
+        let from_nature = match channel.direction {
+            Direction::Generation => true,
+            Direction::Export => zone.channels().iter().any(|other| {
+                other.entity == channel.entity
+                    && other.boundary
+                    && other.direction == Direction::Generation
+                    && other.carrier == channel.carrier
+            }),
+            Direction::Import | Direction::Made | Direction::Gauge => false,
+        };
+        let bought = i64::from(!from_nature);
+        let share = |entity, sign: i32| Share { entity, sign: i64::from(sign), bought: i64::from(sign) * bought };
+        let mut shares: Vec<Share> =
+            zone.contributions(id).iter().map(|contribution| share(entities[contribution.entity.0 as usize], contribution.sign)).collect();
+        let for_zone = zone.zone_sign(id);
+        // A channel may count for an entity both as bought and as made inside; the store keeps one row for the two.
+        shares.sort_unstable();
+        shares.dedup_by(|later, kept| {
+            let same = later.entity == kept.entity;
+            if same {
+                kept.sign += later.sign;
+                kept.bought += later.bought;
+            }
+            same
+        });
+        if for_zone != 0 && book.is_some_and(Book::is_energy) {
+            shares.push(share(whole, for_zone));
+        }
+        let limits = Limits { rating_per_h: register.rating_per_h(), step: Quantity(register.step()), full: Quantity(register.full()) };
+        RegisterChannel { row, limits, window: Window::default(), first: None, mean: None, book, shares }
+    }
+
+    /// Posts a span that came (`sign` 1) or went (`sign` −1).
+    pub fn post(&self, span: Span, sign: i64, interval_ms: i64, calendar: &mut LocalCalendar, batch: &mut Batch) {
+        slices::cut(span, interval_ms, calendar, |slice| {
+            self.post_interval(slice, span.quality, sign, batch);
+            if let Some(book) = self.book
+                && slice.energy != Quantity(0)
+            {
+                self.post_shares(slice, span.quality, sign, book, batch);
+            }
+        });
+    }
+
+    fn post_interval(&self, slice: Slice, quality: Quality, sign: i64, batch: &mut Batch) {
+        let delta = batch.intervals.entry((slice.start, self.row)).or_default();
+        if sign > 0 || delta.minutes == 0 {
+            delta.minutes = slice.minutes;
+        }
+        let quantity = Quantity(sign * slice.energy.0);
+        delta.quantity += quantity;
+        delta.parts += sign;
+        match quality {
+            Quality::Measured => {}
+            Quality::Assumed => delta.assumed += quantity,
+            Quality::Estimated => delta.estimated += quantity,
+        }
+    }
+
+    fn post_shares(&self, slice: Slice, quality: Quality, sign: i64, book: Book, batch: &mut Batch) {
+        let quantity = Quantity(sign * slice.energy.0);
+        let by = |wanted| if quality == wanted { quantity } else { Quantity(0) };
+        self.post_hour(slice.hour, book, [quantity, by(Quality::Assumed), by(Quality::Estimated)], batch);
+    }
+
+    /// Posts a stored interval to the roll-ups again.
+    pub fn post_again(&self, hour: Millis, amounts: [Quantity; 3], batch: &mut Batch) {
+        if let Some(book) = self.book {
+            self.post_hour(hour, book, amounts, batch);
+        }
+    }
+
+    fn post_hour(&self, hour: Millis, book: Book, [quantity, assumed, estimated]: [Quantity; 3], batch: &mut Batch) {
+        for share in &self.shares {
+            let times = share.sign.abs();
+            let delta = RollupDelta {
+                quantity: Quantity(quantity.0 * share.sign),
+                bought: Quantity(quantity.0 * share.bought),
+                gross: Quantity(quantity.0 * times),
+                assumed: Quantity(assumed.0 * times),
+                estimated: Quantity(estimated.0 * times),
+                ..RollupDelta::default()
+            };
+            batch.hours.entry((hour, share.entity, book)).or_default().add(&delta);
+        }
+    }
+}

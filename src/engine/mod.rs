@@ -1,0 +1,266 @@
+//! The engine: takes messages in, keeps the books, says what has to be told.
+//!
+//! Synchronous; `now` comes in, effects go out as values. It reads the store only for what has left its memory. Invariant: what is stored
+//! is a function of the set of accepted readings and events, never of their order, and no effect precedes its commit.
+
+mod channel;
+mod readings;
+pub mod rejection;
+mod restore;
+mod watch;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::accounting::{Book, YearFactors, assess};
+use crate::alerts::Transition;
+use crate::alerts::silence::GatewayVoice;
+use crate::alerts::threshold::Threshold;
+use crate::domain::alert_rules::AlertRules;
+use crate::domain::calendar::LocalCalendar;
+use crate::domain::channel::{ChannelId, GatewayIndex};
+use crate::domain::factors::{FactorSet, MissingFactor};
+use crate::domain::units::Millis;
+use crate::domain::zone::{ClockMode, Zone};
+use crate::ledger::window::Changes;
+use crate::store::batch::{Batch, DeadLetter, RowId};
+use crate::store::{Store, StoreError};
+use crate::wire::decode::{self, Message};
+use channel::RegisterChannel;
+use rejection::Rejection;
+
+/// Bytes of a refused payload that are kept.
+pub const DEAD_LETTER_BYTES_MAX: usize = 4096;
+/// Dead letters of one commit; beyond, only the counts go on.
+const DEAD_LETTERS_PER_COMMIT_MAX: usize = 1000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Factor(#[from] MissingFactor),
+}
+
+/// What one item of a meter is to the engine.
+#[derive(Debug)]
+enum ItemKind {
+    /// Position in [`Engine::registers`].
+    Register(usize),
+    Gauge {
+        row: RowId,
+        first: Option<Millis>,
+    },
+}
+
+#[derive(Debug)]
+struct Item {
+    name: Box<str>,
+    kind: ItemKind,
+    /// Thresholds on a gauge: rule and subject.
+    watched: Vec<(usize, usize)>,
+}
+
+#[derive(Debug)]
+struct MeterState {
+    items: Vec<Item>,
+    valid_from: Millis,
+    gateway: Option<GatewayIndex>,
+    newest: Option<Millis>,
+    stale_since: Option<Millis>,
+    /// The flow gauge of a meter with a single register, and ledger units per hour in one of its units.
+    flow: Option<(&'static str, f64)>,
+}
+
+/// A stretch without readings, to be asked for when it is still there at `due`.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    meter: usize,
+    register: usize,
+    from: Millis,
+    to: Millis,
+    due: Millis,
+}
+
+/// Readings that a gateway is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub gateway: Box<str>,
+    pub meter: Box<str>,
+    pub from: Millis,
+    pub to: Millis,
+}
+
+/// What has to be told once the batch is committed.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub transitions: Vec<Transition>,
+    pub asks: Vec<Ask>,
+    /// A lock-step tick that was reached.
+    pub done: Option<Millis>,
+    /// Rejections since the last commit, for the log: the first of each reason and how many more.
+    pub rejections: Vec<(Rejection, u64)>,
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    zone: Zone,
+    factors: FactorSet,
+    rules: AlertRules,
+    store: Store,
+    calendar: LocalCalendar,
+    entities: Vec<RowId>,
+    whole: RowId,
+    registers: Vec<RegisterChannel>,
+    /// For each register: thresholds on its interval mean, as rule and subject, and its place in the zone.
+    mean_watched: Vec<Vec<(usize, usize)>>,
+    register_ids: Vec<ChannelId>,
+    meters: Vec<MeterState>,
+    gateways: Vec<GatewayVoice>,
+    /// Gateways whose status has been heard.
+    statuses: Vec<bool>,
+    thresholds: Vec<Vec<Threshold>>,
+    gaps: Vec<Gap>,
+    asked: FxHashSet<(usize, Millis)>,
+    year_factors: FxHashMap<(Book, i16), YearFactors>,
+    /// The engine's clock; none in a fed zone before the first tick.
+    fed: Option<Millis>,
+    next: Millis,
+    batch: Batch,
+    effects: Effects,
+    changes: Changes,
+    rejected: Vec<Rejection>,
+}
+
+impl Engine {
+    /// Takes one message in. `wall` is the wall clock, which is the engine's where the zone does not feed one.
+    /// An error ends the process: the batch is not committed and its messages are not acknowledged.
+    pub fn apply(&mut self, topic: &str, payload: &[u8], wall: Millis) -> Result<(), EngineError> {
+        let zone_id: Box<str> = self.zone.id().into();
+        match decode::decode(&zone_id, topic, payload) {
+            Ok(Message::Telemetry { readings, .. }) => {
+                for reading in readings {
+                    match reading {
+                        Ok(reading) => self.take_reading(&reading, wall)?,
+                        Err(refusal) => self.rejected.push(refusal.into()),
+                    }
+                }
+            }
+            Ok(Message::Swap { swap, .. }) => self.take_swap(&swap, wall)?,
+            Ok(Message::Status { gateway, online }) => self.take_status(gateway, online, wall),
+            Ok(Message::Clock { now, next, lockstep }) => match self.zone.profile().clock {
+                ClockMode::Feed => {
+                    self.take_clock(now, next);
+                    if lockstep {
+                        self.effects.done = Some(now);
+                    }
+                }
+                ClockMode::Wall => self.count("clock_ignored", 1),
+            },
+            Ok(Message::NotForUs) => {}
+            Err(refusal) => self.rejected.push(refusal.into()),
+        }
+        if !self.rejected.is_empty() {
+            self.bury(topic, payload, wall);
+        }
+        Ok(())
+    }
+
+    /// Whether a commit would write anything or tell anyone.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.batch.is_empty() || self.effects.done.is_some()
+    }
+
+    /// Whether somebody waits for the commit.
+    #[must_use]
+    pub fn wants_commit(&self) -> bool {
+        self.effects.done.is_some()
+    }
+
+    /// The wall clock moves; it is the engine's where the zone does not feed one.
+    pub fn tick_wall(&mut self, wall: Millis) {
+        match self.zone.profile().clock {
+            ClockMode::Wall => self.tick(wall),
+            ClockMode::Feed => {}
+        }
+    }
+
+    /// Writes what was taken in and returns what has to be told now.
+    pub fn commit(&mut self) -> Result<Effects, EngineError> {
+        self.assess_hours()?;
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.transitions.clone_from(&self.batch.transitions);
+        if !self.batch.is_empty() {
+            self.store.commit(&mut self.batch, &mut self.calendar)?;
+        }
+        Ok(effects)
+    }
+
+    /// The engine's clock.
+    #[must_use]
+    pub fn now(&self, wall: Millis) -> Millis {
+        match self.zone.profile().clock {
+            ClockMode::Wall => wall,
+            ClockMode::Feed => self.fed.unwrap_or(wall),
+        }
+    }
+
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn take_clock(&mut self, now: Millis, next: Millis) {
+        // A clock that is sent again, or late, never turns the engine's back.
+        if self.fed.is_some_and(|fed| now < fed) {
+            return;
+        }
+        self.fed = Some(now);
+        self.next = next.max(now);
+        self.batch.now = Some(now);
+        self.tick(now);
+    }
+
+    fn count(&mut self, name: &'static str, by: i64) {
+        *self.batch.counts.entry(name).or_default() += by;
+    }
+
+    fn bury(&mut self, topic: &str, payload: &[u8], wall: Millis) {
+        let now = self.now(wall);
+        for rejection in std::mem::take(&mut self.rejected) {
+            let reason = rejection.reason();
+            *self.batch.refusals.entry(reason).or_default() += 1;
+            if self.batch.dead_letters.len() < DEAD_LETTERS_PER_COMMIT_MAX {
+                let payload = payload[..payload.len().min(DEAD_LETTER_BYTES_MAX)].to_vec();
+                let detail = rejection.to_string();
+                self.batch.dead_letters.push(DeadLetter { at: now, topic: topic.to_owned(), reason, detail, payload });
+            }
+            match self.effects.rejections.iter_mut().find(|(seen, _)| seen.reason() == reason) {
+                Some((_, more)) => *more += 1,
+                None => self.effects.rejections.push((rejection, 0)),
+            }
+        }
+    }
+
+    /// Gives the batch's hours their carbon and standard coal.
+    fn assess_hours(&mut self) -> Result<(), EngineError> {
+        for ((hour, _, book), delta) in &mut self.batch.hours {
+            let year = self.calendar.date(*hour).year();
+            let factors = match self.year_factors.entry((*book, year)) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(new) => {
+                    let factors = YearFactors::find(&self.factors, self.zone.profile(), *book, year)?;
+                    self.store.keep_factor(*book, year, &factors)?;
+                    new.insert(factors)
+                }
+            };
+            delta.assessed = assess(factors, delta.quantity, delta.bought);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,296 @@
+//! The engine as it stood at the last commit.
+
+use rustc_hash::FxHashMap;
+use std::path::Path;
+
+use super::channel::RegisterChannel;
+use super::{Effects, Engine, EngineError, Item, ItemKind, MeterState};
+use crate::accounting::Book;
+use crate::alerts::mean::OpenInterval;
+use crate::alerts::silence::GatewayVoice;
+use crate::alerts::threshold::{Phase, Threshold};
+use crate::domain::alert_rules::{AlertRules, Signal};
+use crate::domain::calendar::LocalCalendar;
+use crate::domain::channel::{Channel, ChannelKind, LedgerUnit, RegisterSpec};
+use crate::domain::factors::FactorSet;
+use crate::domain::units::{HOUR_MS, Millis};
+use crate::domain::zone::Zone;
+use crate::ledger::mark::Mark;
+use crate::ledger::window::{Changes, Window};
+use crate::store::batch::{Batch, Latest, RowId};
+use crate::store::restore::ChannelRow;
+use crate::store::{Store, StoreError};
+
+/// How far back from a channel's newest reading its marks are first looked for.
+const MARKS_BACK_MS: i64 = 3 * HOUR_MS;
+
+impl Engine {
+    /// An engine over the ledger of a data folder, as of its last commit.
+    pub fn open(folder: &Path, zone: Zone, factors: FactorSet, rules: AlertRules) -> Result<Engine, EngineError> {
+        let mut store = Store::open(folder)?;
+        store.adopt_zone(folder, &zone)?;
+        // First of all, so that it leads every list.
+        let profile = zone.profile();
+        let whole = store.entity_row(zone.id(), &profile.name_en, &profile.name_zh, "zone")?;
+        let entities = zone
+            .entities()
+            .iter()
+            .map(|entity| store.entity_row(&entity.id, &entity.name_en, &entity.name_zh, entity.kind.as_str()))
+            .collect::<Result<Vec<RowId>, StoreError>>()?;
+        let latest = store.latest()?;
+        let mut engine = Engine {
+            calendar: LocalCalendar::new(profile.time_zone.clone()),
+            entities,
+            whole,
+            registers: Vec::new(),
+            register_ids: Vec::new(),
+            mean_watched: Vec::new(),
+            meters: Vec::new(),
+            gateways: vec![GatewayVoice::NEW; zone.gateways().len()],
+            statuses: vec![false; zone.gateways().len()],
+            thresholds: rules.thresholds.iter().map(|rule| vec![Threshold::NEW; rule.subjects.len()]).collect(),
+            gaps: Vec::new(),
+            asked: rustc_hash::FxHashSet::default(),
+            year_factors: FxHashMap::default(),
+            fed: store.clock()?,
+            next: Millis(i64::MIN),
+            batch: Batch::default(),
+            effects: Effects::default(),
+            changes: Changes::default(),
+            rejected: Vec::new(),
+            zone,
+            factors,
+            rules,
+            store,
+        };
+        engine.restore_meters(&latest)?;
+        engine.restore_windows(&latest)?;
+        engine.restore_thresholds(&latest)?;
+        engine.restore_silence()?;
+        engine.assess_every_book()?;
+        engine.restore_rollups()?;
+        Ok(engine)
+    }
+
+    /// Makes the roll-ups anew if meters.csv now says something else of what is summed.
+    fn restore_rollups(&mut self) -> Result<(), EngineError> {
+        let shares: Vec<_> = self.registers.iter().map(|channel| (channel.row, channel.shares.clone())).collect();
+        if !self.store.keep_shares(&shares)? {
+            return Ok(());
+        }
+        let by_row: FxHashMap<RowId, &RegisterChannel> = self.registers.iter().map(|channel| (channel.row, channel)).collect();
+        let (calendar, batch) = (&mut self.calendar, &mut self.batch);
+        self.store.each_interval(|row, start, amounts| {
+            if let Some(channel) = by_row.get(&row) {
+                channel.post_again(calendar.hour(start).start, amounts, batch);
+            }
+        })?;
+        self.assess_hours()?;
+        self.store.commit(&mut self.batch, &mut self.calendar)?;
+        Ok(())
+    }
+
+    fn restore_meters(&mut self, latest: &FxHashMap<RowId, Latest>) -> Result<(), EngineError> {
+        for meter in self.zone.meters() {
+            let mut state = MeterState {
+                items: Vec::new(),
+                valid_from: Millis(i64::MIN),
+                gateway: meter.gateway,
+                newest: None,
+                stale_since: None,
+                flow: None,
+            };
+            let mut registers = meter.channels.iter().filter_map(|id| self.zone.channel(*id).register());
+            state.flow = match (registers.next(), registers.next()) {
+                (Some(single), None) => flow_gauge(single.ledger_unit()),
+                _ => None,
+            };
+            for id in &meter.channels {
+                let channel = self.zone.channel(*id);
+                let row = self.store.channel_row(&row_of(&self.zone, channel, &meter.id))?;
+                let known = latest.get(&row);
+                let kind = match &channel.kind {
+                    ChannelKind::Virtual { .. } => continue,
+                    ChannelKind::Gauge => ItemKind::Gauge { row, first: known.map(|latest| latest.first) },
+                    ChannelKind::Register(register) => {
+                        let mut at_work = RegisterChannel::new(&self.zone, *id, register, row, &self.entities, self.whole);
+                        at_work.first = known.map(|latest| latest.first);
+                        self.registers.push(at_work);
+                        self.register_ids.push(*id);
+                        self.mean_watched.push(Vec::new());
+                        ItemKind::Register(self.registers.len() - 1)
+                    }
+                };
+                state.valid_from = channel.valid_from;
+                state.newest = state.newest.max(known.map(|latest| latest.at));
+                state.items.push(Item { name: channel.item.clone(), kind, watched: Vec::new() });
+            }
+            self.meters.push(state);
+        }
+        Ok(())
+    }
+
+    fn restore_windows(&mut self, latest: &FxHashMap<RowId, Latest>) -> Result<(), EngineError> {
+        let Some(newest) = latest.values().map(|latest| latest.at).max() else { return Ok(()) };
+        let mut marks: FxHashMap<RowId, Vec<Mark>> = FxHashMap::default();
+        let from = newest.plus_ms(-MARKS_BACK_MS);
+        for (row, mark) in self.store.marks_since(from)? {
+            marks.entry(row).or_default().push(mark);
+        }
+        for channel in &mut self.registers {
+            let Some(latest) = latest.get(&channel.row) else { continue };
+            let mut own = marks.remove(&channel.row).unwrap_or_default();
+            let mut start = from;
+            let mut back_ms = MARKS_BACK_MS;
+            while own.iter().filter(|mark| mark.verdict.anchor).count() < 2 && latest.first < start {
+                start = latest.at.min(start).plus_ms(-back_ms);
+                own = self.store.marks_of(channel.row, start, Millis(i64::MAX))?;
+                back_ms = back_ms.saturating_mul(4);
+            }
+            channel.window = Window::restored(own, latest.first < start);
+        }
+        Ok(())
+    }
+
+    fn restore_thresholds(&mut self, latest: &FxHashMap<RowId, Latest>) -> Result<(), EngineError> {
+        for (rule, threshold) in self.rules.thresholds.iter().enumerate() {
+            for (subject, watched) in threshold.subjects.iter().enumerate() {
+                let meter = watched.meter.0 as usize;
+                let state = &mut self.thresholds[rule][subject];
+                match threshold.on {
+                    Signal::Gauge => {
+                        let row = ChannelRow::gauge(&self.zone.meter(watched.meter).id, &threshold.item);
+                        let items = &mut self.meters[meter].items;
+                        let known = items.iter().position(|item| item.name == threshold.item);
+                        let index = if let Some(index) = known {
+                            index
+                        } else {
+                            let row = self.store.channel_row(&row)?;
+                            let first = latest.get(&row).map(|latest| latest.first);
+                            let kind = ItemKind::Gauge { row, first };
+                            items.push(Item { name: threshold.item.clone(), kind, watched: Vec::new() });
+                            items.len() - 1
+                        };
+                        if let ItemKind::Gauge { row, .. } = items[index].kind
+                            && let Some(latest) = latest.get(&row)
+                        {
+                            state.seen = latest.at;
+                        }
+                        items[index].watched.push((rule, subject));
+                    }
+                    Signal::IntervalMean => {
+                        let Some(register) = self.register_ids.iter().position(|id| Some(*id) == watched.register) else { continue };
+                        self.mean_watched[register].push((rule, subject));
+                        let channel = &mut self.registers[register];
+                        let mut open = OpenInterval::NEW;
+                        if let Some(good) = channel.window.newest_good() {
+                            let start = self.calendar.interval(good.at, self.zone.profile().interval_ms).start;
+                            let first_seen = channel.first.is_some_and(|first| first <= start);
+                            let so_far = self.store.interval(channel.row, start)?.unwrap_or_default();
+                            open = OpenInterval { seen: good.at, open: first_seen.then_some((start, so_far)) };
+                            state.seen = good.at;
+                        }
+                        channel.mean = Some(Box::new(open));
+                    }
+                }
+            }
+        }
+        let known = |state: Vec<crate::store::restore::FiringRow>| -> FxHashMap<(String, String), Millis> {
+            state.into_iter().map(|row| ((row.rule, row.subject), row.since)).collect()
+        };
+        let (firing, pending) = (known(self.store.firing()?), known(self.store.pending()?));
+        for (rule, states) in self.rules.thresholds.iter().zip(&mut self.thresholds) {
+            for (watched, state) in rule.subjects.iter().zip(states) {
+                let key = (rule.head.id.to_string(), self.zone.meter(watched.meter).id.to_string());
+                if let Some(since) = firing.get(&key) {
+                    state.phase = Phase::Firing { since: *since };
+                } else if let Some(since) = pending.get(&key) {
+                    state.phase = Phase::Pending { since: *since };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_silence(&mut self) -> Result<(), EngineError> {
+        for row in self.store.firing()? {
+            if self.rules.stale.as_ref().is_some_and(|rule| *rule.head.id == row.rule) {
+                if let Some(meter) = self.zone.meter_of(&row.subject) {
+                    self.meters[meter.0 as usize].stale_since = Some(row.since);
+                }
+            } else if self.rules.gateway.as_ref().is_some_and(|rule| *rule.head.id == row.rule)
+                && let Some(gateway) = self.zone.gateway_of(&row.subject)
+            {
+                self.gateways[gateway.0 as usize].alert_since = Some(row.since);
+            }
+        }
+        for (gateway, since) in self.store.offline_gateways()? {
+            if let Some(index) = self.zone.gateway_of(&gateway) {
+                self.gateways[index.0 as usize].offline_since = Some(since);
+                self.statuses[index.0 as usize] = true;
+            }
+        }
+        if let Some(rule) = &self.rules.gateway {
+            for (gateway, voice) in self.zone.gateways().iter().zip(&mut self.gateways) {
+                voice.cleared_at = self.store.last_cleared(&rule.head.id, &gateway.id)?;
+            }
+        }
+        for asked in self.store.asked()? {
+            if let Some(meter) = self.zone.meter_of(&asked.meter) {
+                self.asked.insert((meter.0 as usize, asked.from));
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds a missing factor at the start rather than with the first reading that needs it.
+    fn assess_every_book(&mut self) -> Result<(), EngineError> {
+        let year = self.calendar.date(self.zone.profile().live_from.unwrap_or(Millis(0))).year();
+        let mut books: Vec<Book> = self
+            .zone
+            .channels()
+            .iter()
+            .filter_map(|channel| channel.ledger_unit().and_then(|unit| Book::of(channel.carrier, unit)))
+            .collect();
+        books.sort_unstable();
+        books.dedup();
+        for book in books {
+            crate::accounting::YearFactors::find(&self.factors, self.zone.profile(), book, year)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn register_spec(&self, register: usize) -> &RegisterSpec {
+        self.zone.channel(self.register_ids[register]).register().expect("register_ids names registers only")
+    }
+
+    pub(super) fn register_item(&self, register: usize) -> &str {
+        &self.zone.channel(self.register_ids[register]).item
+    }
+}
+
+fn row_of<'z>(zone: &'z Zone, channel: &'z Channel, meter: &'z str) -> ChannelRow<'z> {
+    ChannelRow {
+        meter,
+        item: &channel.item,
+        register: !matches!(channel.kind, ChannelKind::Gauge),
+        entity: Some(&zone.entity(channel.entity).id),
+        book: channel.ledger_unit().and_then(|unit| Book::of(channel.carrier, unit)),
+        direction: channel.direction.as_str(),
+        level: channel.level.as_str(),
+        boundary: channel.boundary,
+        step: channel.register().map(RegisterSpec::step),
+        gateway: zone.meter(channel.meter).gateway.map(|gateway| &*zone.gateways()[gateway.0 as usize].id),
+    }
+}
+
+/// The conventional flow gauge beside a register (`docs/wire.md`), and ledger units per hour in one of its units.
+fn flow_gauge(unit: LedgerUnit) -> Option<(&'static str, f64)> {
+    match unit {
+        LedgerUnit::WattHour => Some(("active_power_kw", 1e3)),
+        LedgerUnit::Litre => Some(("flow_m3_h", 1e3)),
+        LedgerUnit::Kilojoule => Some(("thermal_power_kw", 3.6e3)),
+        LedgerUnit::Gram => Some(("mass_flow_t_h", 1e6)),
+        LedgerUnit::Piece => None,
+    }
+}

@@ -1,0 +1,150 @@
+//! What the engine watches: thresholds, silent meters and gateways, gaps.
+
+use super::{Ask, Engine};
+use crate::alerts::silence::{MeterVoice, is_stale};
+use crate::alerts::threshold::{Levels, Phase};
+use crate::alerts::{Change, Transition};
+use crate::domain::alert_rules::RuleHead;
+use crate::domain::channel::MeterIndex;
+use crate::domain::units::{Millis, SECOND_MS};
+use crate::store::batch::{Asked, PendingRow};
+
+/// Gaps that wait to be asked for; beyond, new ones are only counted.
+const GAPS_MAX: usize = 100_000;
+
+impl Engine {
+    /// What the passing of time changes: stale meters, silent gateways, gaps that are due.
+    pub fn tick(&mut self, now: Millis) {
+        self.watch_gateways(now);
+        self.watch_meters(now);
+        self.ask_for_gaps(now);
+    }
+
+    pub(super) fn observe(&mut self, rule: usize, subject: usize, value: f64, at: Millis) {
+        let threshold_rule = &self.rules.thresholds[rule];
+        let watched = threshold_rule.subjects[subject];
+        let levels = Levels { raise_above: watched.raise_above, clear_below: watched.clear_below, hold_ms: threshold_rule.hold_ms };
+        let threshold = &mut self.thresholds[rule][subject];
+        let before = threshold.phase;
+        let change = threshold.observe(levels, value, at);
+        let after = threshold.phase;
+        let meter = &self.zone.meter(watched.meter).id;
+        let since = |phase| if let Phase::Pending { since } = phase { Some(since) } else { None };
+        if since(before) != since(after) {
+            let row = PendingRow { rule: threshold_rule.head.id.clone(), subject: meter.clone(), since: since(after) };
+            self.batch.pending.push(row);
+        }
+        if let Some((change, since)) = change {
+            let limit = if change == Change::Raised { levels.raise_above } else { levels.clear_below };
+            let transition = transition(&threshold_rule.head, meter, change, (value, limit), since, at);
+            self.batch.transitions.push(transition);
+        }
+    }
+
+    /// A meter was heard at `at`, device time.
+    pub(super) fn heard(&mut self, meter: usize, at: Millis) {
+        let state = &mut self.meters[meter];
+        if state.newest.is_some_and(|newest| at <= newest) {
+            return;
+        }
+        state.newest = Some(at);
+        let (Some(since), Some(rule)) = (state.stale_since.take(), &self.rules.stale) else { return };
+        let subject = &self.zone.meter(MeterIndex(meter as u32)).id;
+        let limit_s = rule.after_ms as f64 / SECOND_MS as f64;
+        let silent_s = at.ms_since(since) as f64 / SECOND_MS as f64;
+        self.batch.transitions.push(transition(&rule.head, subject, Change::Cleared, (silent_s, limit_s), since, at));
+    }
+
+    pub(super) fn take_status(&mut self, gateway: &str, online: bool, wall: Millis) {
+        let now = self.now(wall);
+        let Some(index) = self.zone.gateway_of(gateway) else {
+            self.count("unknown_gateway_status", 1);
+            return;
+        };
+        let voice = &mut self.gateways[index.0 as usize];
+        if online != voice.offline_since.is_some() && self.statuses[index.0 as usize] {
+            return;
+        }
+        self.statuses[index.0 as usize] = true;
+        voice.offline_since = if online { None } else { Some(now) };
+        self.batch.gateways.push((gateway.into(), online, now));
+        self.watch_gateways(now);
+    }
+
+    fn watch_gateways(&mut self, now: Millis) {
+        let Some(rule) = &self.rules.gateway else { return };
+        let live_from = self.zone.profile().live_from;
+        let after_ms = self.rules.stale.as_ref().map(|stale| stale.after_ms);
+        for (voice, gateway) in self.gateways.iter_mut().zip(self.zone.gateways()) {
+            let voices = gateway.meters.iter().map(|meter| {
+                let state = &self.meters[meter.0 as usize];
+                MeterVoice { newest: state.newest, stale_since: state.stale_since }
+            });
+            let silent = voice.offline_since.is_none()
+                && gateway.meters.len() >= 2
+                && after_ms.is_some_and(|after_ms| voices.clone().all(|voice| is_stale(&voice, now, after_ms, live_from)));
+            let fires = voice.offline_since.is_some() || silent;
+            let value = (gateway.meters.len() as f64, 0.0);
+            match (voice.alert_since, fires) {
+                (None, true) => {
+                    voice.alert_since = Some(now);
+                    self.batch.transitions.push(transition(&rule.head, &gateway.id, Change::Raised, value, now, now));
+                }
+                (Some(since), false) => {
+                    voice.alert_since = None;
+                    voice.cleared_at = Some(now);
+                    self.batch.transitions.push(transition(&rule.head, &gateway.id, Change::Cleared, (0.0, 0.0), since, now));
+                }
+                (None, false) | (Some(_), true) => {}
+            }
+        }
+    }
+
+    fn watch_meters(&mut self, now: Millis) {
+        let Some(rule) = &self.rules.stale else { return };
+        let live_from = self.zone.profile().live_from;
+        for (state, meter) in self.meters.iter_mut().zip(self.zone.meters()) {
+            let voice = MeterVoice { newest: state.newest, stale_since: state.stale_since };
+            let (Some(newest), None) = (voice.newest, voice.stale_since) else { continue };
+            if !is_stale(&voice, now, rule.after_ms, live_from) {
+                continue;
+            }
+            let covered = state.gateway.is_some_and(|gateway| self.gateways[gateway.0 as usize].covers_meters(now, rule.after_ms));
+            if covered {
+                continue;
+            }
+            state.stale_since = Some(newest);
+            let silent_s = now.ms_since(newest) as f64 / SECOND_MS as f64;
+            let limit_s = rule.after_ms as f64 / SECOND_MS as f64;
+            self.batch.transitions.push(transition(&rule.head, &meter.id, Change::Raised, (silent_s, limit_s), newest, now));
+        }
+    }
+
+    /// Asks for gaps that are still there, once each, and not while their gateway is offline.
+    fn ask_for_gaps(&mut self, now: Millis) {
+        if self.gaps.len() > GAPS_MAX {
+            self.gaps.truncate(GAPS_MAX);
+        }
+        let mut waiting = std::mem::take(&mut self.gaps);
+        waiting.retain(|gap| {
+            let gateway = self.meters[gap.meter].gateway;
+            let offline = gateway.is_some_and(|gateway| self.gateways[gateway.0 as usize].offline_since.is_some());
+            if now < gap.due || offline {
+                return true;
+            }
+            let open = self.registers[gap.register].window.has_gap(gap.from, gap.to);
+            if let (true, Some(gateway), true) = (open, gateway, self.asked.insert((gap.meter, gap.from))) {
+                let meter = self.zone.meter(MeterIndex(gap.meter as u32)).id.clone();
+                let gateway = self.zone.gateways()[gateway.0 as usize].id.clone();
+                self.batch.asked.push(Asked { meter: meter.clone(), from: gap.from, to: gap.to, at: now });
+                self.effects.asks.push(Ask { gateway, meter, from: gap.from, to: gap.to });
+            }
+            false
+        });
+        self.gaps = waiting;
+    }
+}
+
+fn transition(head: &RuleHead, subject: &str, change: Change, (value, limit): (f64, f64), since: Millis, at: Millis) -> Transition {
+    Transition { rule: head.id.clone(), subject: subject.into(), severity: head.severity.as_str(), change, value, limit, since, at }
+}

@@ -1,0 +1,123 @@
+//! What `nengtan show` shows: sums of the books, alerts, meters, data quality.
+//!
+//! Reads a ledger and never writes. Invariant: sums are made of the ledger's integers and become floating point in the last step.
+
+pub mod books;
+pub mod lists;
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+use crate::domain::calendar::LocalCalendar;
+use crate::domain::units::Millis;
+use crate::store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ShowError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "{what} is {seen:?}, wanted a date (2026-01-31), a local time (2026-01-31T08:00) or a time with offset (2026-01-31T08:00:00+08:00)"
+    )]
+    Time { what: &'static str, seen: String },
+    #[error("--from is not before --to; exchange them")]
+    EmptyRange,
+    #[error("{seen:?} is no entity of this ledger; `nengtan query \"SELECT entity, name_en, name_zh FROM entity\"` lists them")]
+    UnknownEntity { seen: String },
+}
+
+impl From<rusqlite::Error> for ShowError {
+    fn from(error: rusqlite::Error) -> ShowError {
+        ShowError::Store(error.into())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum By {
+    Total,
+    Month,
+    Day,
+    Hour,
+    #[value(name = "15min")]
+    Interval,
+}
+
+/// What part of a ledger is asked for. Times are local unless they name an offset; `to` is exclusive.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub entities: Vec<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+/// A selection in the ledger's terms.
+#[derive(Debug)]
+pub struct Resolved {
+    pub zone: String,
+    pub calendar: LocalCalendar,
+    pub time_zone: TimeZone,
+    /// Row numbers of the entities; empty for all.
+    pub entities: Vec<i64>,
+    pub from: Option<Millis>,
+    pub to: Option<Millis>,
+}
+
+impl Selection {
+    pub fn resolve(&self, ledger: &rusqlite::Connection) -> Result<Resolved, ShowError> {
+        let meta = |key: &str| ledger.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get::<_, String>(0));
+        let time_zone = TimeZone::get(&meta("time_zone")?).unwrap_or(TimeZone::UTC);
+        let from = self.from.as_deref().map(|text| moment("--from", text, &time_zone)).transpose()?;
+        let to = self.to.as_deref().map(|text| moment("--to", text, &time_zone)).transpose()?;
+        if let (Some(from), Some(to)) = (from, to)
+            && to <= from
+        {
+            return Err(ShowError::EmptyRange);
+        }
+        let mut entities = Vec::new();
+        for id in &self.entities {
+            let known =
+                ledger.query_row("SELECT id FROM entity_row WHERE entity = ?1 OR name_en = ?1 OR name_zh = ?1", [id], |row| row.get(0));
+            match known {
+                Ok(row) => entities.push(row),
+                Err(rusqlite::Error::QueryReturnedNoRows) => return Err(ShowError::UnknownEntity { seen: id.clone() }),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Resolved { zone: meta("zone")?, calendar: LocalCalendar::new(time_zone.clone()), time_zone, entities, from, to })
+    }
+}
+
+impl Resolved {
+    /// Whether an entity is asked for.
+    #[must_use]
+    pub fn wants(&self, entity: i64) -> bool {
+        self.entities.is_empty() || self.entities.contains(&entity)
+    }
+}
+
+fn moment(what: &'static str, text: &str, tz: &TimeZone) -> Result<Millis, ShowError> {
+    if let Some(at) = Millis::from_rfc3339(text) {
+        return Ok(at);
+    }
+    let local = text.parse::<civil::DateTime>().or_else(|_| text.parse::<civil::Date>().map(|date| date.at(0, 0, 0, 0)));
+    let zoned = local.ok().and_then(|local| local.to_zoned(tz.clone()).ok());
+    match zoned {
+        Some(zoned) => Ok(Millis(zoned.timestamp().as_millisecond())),
+        None => Err(ShowError::Time { what, seen: text.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_local_unless_they_name_an_offset() {
+        let tz = TimeZone::get("Asia/Shanghai").unwrap();
+        for text in ["2026-01-01", "2026-01-01T00:00", "2025-12-31T16:00:00Z", "2026-01-01T00:00:00+08:00"] {
+            assert_eq!(moment("--from", text, &tz).unwrap(), Millis(1_767_196_800_000), "{text}");
+        }
+        let error = moment("--from", "yesterday", &tz).unwrap_err().to_string();
+        assert!(error.contains("--from is \"yesterday\""), "{error}");
+    }
+}

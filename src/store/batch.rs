@@ -1,0 +1,185 @@
+//! What one commit writes.
+//!
+//! Invariant: quantities are differences to what is stored, so a batch adds the same whatever came before it.
+
+use rustc_hash::FxHashMap;
+
+use crate::accounting::{Assessed, Book};
+use crate::alerts::Transition;
+use crate::domain::units::{Millis, Quantity};
+use crate::ledger::mark::Mark;
+
+/// Row number of a channel, entity in the store; stable while the data folder lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowId(pub u32);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GaugeRow {
+    pub at: Millis,
+    pub channel: RowId,
+    pub value: f64,
+    pub seq: i64,
+}
+
+/// A change of one channel's interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IntervalDelta {
+    pub minutes: i64,
+    pub quantity: Quantity,
+    pub assumed: Quantity,
+    pub estimated: Quantity,
+    /// Spans that came less spans that went.
+    pub parts: i64,
+}
+
+/// Roll-up levels. The numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum RollupLevel {
+    Hour = 1,
+    Day = 2,
+    Month = 3,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RollupKey {
+    pub level: RollupLevel,
+    pub start: Millis,
+    pub entity: RowId,
+    pub book: Book,
+}
+
+/// A change of one entity's roll-up row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RollupDelta {
+    pub quantity: Quantity,
+    /// The part of the quantity that carries the factor's carbon.
+    pub bought: Quantity,
+    /// Sum of what was metered, whatever its sign; the shares are of this.
+    pub gross: Quantity,
+    pub assumed: Quantity,
+    pub estimated: Quantity,
+    pub assessed: Assessed,
+}
+
+impl RollupDelta {
+    pub fn add(&mut self, other: &RollupDelta) {
+        self.quantity += other.quantity;
+        self.bought += other.bought;
+        self.gross += other.gross;
+        self.assumed += other.assumed;
+        self.estimated += other.estimated;
+        self.assessed.co2e += other.assessed.co2e;
+        self.assessed.ce_calorific += other.assessed.ce_calorific;
+        self.assessed.ce_primary += other.assessed.ce_primary;
+    }
+}
+
+/// A payload or reading that was refused, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub at: Millis,
+    pub topic: String,
+    pub reason: &'static str,
+    pub detail: String,
+    pub payload: Vec<u8>,
+}
+
+/// Newest value of a channel; a register in ledger units or a gauge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    Register(Quantity),
+    Gauge(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Latest {
+    pub first: Millis,
+    pub at: Millis,
+    pub value: Value,
+}
+
+/// A missing span that a gateway was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    pub meter: Box<str>,
+    pub from: Millis,
+    pub to: Millis,
+    pub at: Millis,
+}
+
+/// A condition that began or ceased to hold without having fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingRow {
+    pub rule: Box<str>,
+    pub subject: Box<str>,
+    pub since: Option<Millis>,
+}
+
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// New or changed marks; the last of equal keys counts.
+    pub marks: Vec<(RowId, Mark)>,
+    pub gauges: Vec<GaugeRow>,
+    pub intervals: FxHashMap<(Millis, RowId), IntervalDelta>,
+    pub hours: FxHashMap<(Millis, RowId, Book), RollupDelta>,
+    pub latest: FxHashMap<RowId, Latest>,
+    pub transitions: Vec<Transition>,
+    pub pending: Vec<PendingRow>,
+    pub gateways: Vec<(Box<str>, bool, Millis)>,
+    pub asked: Vec<Asked>,
+    pub counts: FxHashMap<&'static str, i64>,
+    pub refusals: FxHashMap<&'static str, i64>,
+    pub dead_letters: Vec<DeadLetter>,
+    /// The engine's clock as of this batch.
+    pub now: Option<Millis>,
+}
+
+impl Batch {
+    pub fn clear(&mut self) {
+        let Batch { marks, gauges, intervals, hours, latest, transitions, pending, gateways, asked, counts, refusals, dead_letters, now } =
+            self;
+        marks.clear();
+        gauges.clear();
+        intervals.clear();
+        hours.clear();
+        latest.clear();
+        transitions.clear();
+        pending.clear();
+        gateways.clear();
+        asked.clear();
+        counts.clear();
+        refusals.clear();
+        dead_letters.clear();
+        *now = None;
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Batch {
+            marks,
+            gauges,
+            intervals: _,
+            hours: _,
+            latest: _,
+            transitions,
+            pending,
+            gateways,
+            asked,
+            counts,
+            refusals,
+            dead_letters,
+            now,
+        } = self;
+        marks.is_empty()
+            && gauges.is_empty()
+            && transitions.is_empty()
+            && pending.is_empty()
+            && gateways.is_empty()
+            && asked.is_empty()
+            && counts.is_empty()
+            && refusals.is_empty()
+            && dead_letters.is_empty()
+            && now.is_none()
+    }
+}

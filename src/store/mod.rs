@@ -1,0 +1,133 @@
+//! The embedded store: one `SQLite` file in the data folder, one writer, any number of readers.
+//!
+//! Never judges: it writes the batches of the engine and gives them back. Invariant: a batch is in the file as a whole or not at all, and once
+//! [`Store::commit`] has returned it survives the loss of power.
+
+pub mod batch;
+pub mod read;
+pub mod restore;
+mod write;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, params};
+
+/// Grows whenever a table changes its meaning.
+pub const SCHEMA_VERSION: i64 = 1;
+/// The store's file in the data folder.
+pub const FILE_NAME: &str = "nengtan.sqlite";
+const LOCK_NAME: &str = "lock";
+/// Pages of 4 KiB in the log before they are moved into the file.
+const WAL_PAGES: i64 = 4000;
+/// Kibibytes of pages kept in memory by the writer.
+const CACHE_KIB: i64 = 64 * 1024;
+/// Milliseconds to wait for another process that holds the file.
+const BUSY_MS: u64 = 10_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("data folder {folder} is in use by another collector; stop that one, or give another folder with --data")]
+    Locked { folder: PathBuf },
+    #[error("data folder {folder}: {cause}; check that it exists, that it is writable and that the disk is not full")]
+    Folder { folder: PathBuf, cause: std::io::Error },
+    #[error(
+        "{file} was written by schema version {seen}, this program reads {SCHEMA_VERSION}; use the program that wrote it, or another data folder"
+    )]
+    Version { file: PathBuf, seen: i64 },
+    #[error("{file} holds zone {seen}, wanted {wanted}; give the data folder of {wanted} with --data")]
+    OtherZone { file: PathBuf, seen: String, wanted: String },
+    #[error(
+        "no ledger in {folder}, wanted a folder with {FILE_NAME}; run `nengtan demo` or `nengtan collect` first, or name the folder with --data"
+    )]
+    NoLedger { folder: PathBuf },
+    #[error("store: {0}; check the disk's free space and the folder's permissions")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("store: {what} of {key} does not fit 64 bits; split the zone, or check the ratings in meters.csv")]
+    Overflow { what: &'static str, key: String },
+}
+
+/// The writer's connection, with the data folder's lock.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) connection: Connection,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the folder's ledger for writing, or makes folder and ledger.
+    pub fn open(folder: &Path) -> Result<Store, StoreError> {
+        let at_folder = |cause| StoreError::Folder { folder: folder.to_owned(), cause };
+        std::fs::create_dir_all(folder).map_err(at_folder)?;
+        let lock = File::create(folder.join(LOCK_NAME)).map_err(at_folder)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::Locked { folder: folder.to_owned() }),
+            Err(std::fs::TryLockError::Error(cause)) => return Err(at_folder(cause)),
+        }
+        let file = folder.join(FILE_NAME);
+        let connection = Connection::open(&file)?;
+        connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let mut store = Store { connection, _lock: lock };
+        store.migrate(&file)?;
+        Ok(store)
+    }
+
+    fn migrate(&mut self, file: &Path) -> Result<(), StoreError> {
+        let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let transaction = self.connection.transaction()?;
+        match version {
+            0 => {
+                transaction.execute_batch(include_str!("schema.sql"))?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            SCHEMA_VERSION => {}
+            seen => return Err(StoreError::Version { file: file.to_owned(), seen }),
+        }
+        transaction.execute_batch(include_str!("views.sql"))?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The text kept under `key`, or what `make` gives, kept from now on.
+    pub fn text_or(&self, key: &str, make: impl FnOnce() -> String) -> Result<String, StoreError> {
+        if let Some(text) = meta_text(&self.connection, key)? {
+            return Ok(text);
+        }
+        let text = make();
+        self.connection.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, text])?;
+        Ok(text)
+    }
+}
+
+/// Opens a folder's ledger for reading; any number of processes may, while a collector writes.
+pub fn open_to_read(folder: &Path) -> Result<Connection, StoreError> {
+    let file = folder.join(FILE_NAME);
+    if !file.is_file() {
+        return Err(StoreError::NoLedger { folder: folder.to_owned() });
+    }
+    // Not read-only: the first reader after a crash has to bring the log in.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match Connection::open_with_flags(&file, flags) {
+        Ok(connection) => connection,
+        Err(_) => Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
+    };
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+    connection.pragma_update(None, "query_only", true)?;
+    let seen: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if seen != SCHEMA_VERSION {
+        return Err(StoreError::Version { file, seen });
+    }
+    Ok(connection)
+}
+
+fn meta_text(connection: &Connection, key: &str) -> Result<Option<String>, rusqlite::Error> {
+    use rusqlite::OptionalExtension;
+    connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+}

@@ -1,0 +1,302 @@
+//! What the engine takes from the file: at its start, and when a reading comes that is older than what it has in memory.
+
+use rusqlite::{OptionalExtension, Row, params};
+use rustc_hash::FxHashMap;
+
+use super::batch::{Asked, Latest, RowId, Value};
+use super::{Store, StoreError, meta_text};
+use crate::accounting::{Book, YearFactors};
+use crate::domain::units::{Millis, Quantity};
+use crate::domain::zone::Zone;
+use crate::ledger::mark::{Mark, Verdict, What};
+
+/// Years for which local time is kept, from 2000 on, for readers that know no time zones.
+const TZ_YEARS: std::ops::Range<i16> = 2000..2100;
+
+/// One channel as the store knows it.
+#[derive(Clone, Debug)]
+pub struct ChannelRow<'a> {
+    pub meter: &'a str,
+    pub item: &'a str,
+    pub register: bool,
+    pub entity: Option<&'a str>,
+    pub book: Option<Book>,
+    pub direction: &'a str,
+    pub level: &'a str,
+    pub boundary: bool,
+    pub gateway: Option<&'a str>,
+    /// A register's smallest step in ledger units.
+    pub step: Option<i64>,
+}
+
+/// An entity's share in a channel: quantity × `sign` is its use, quantity × `bought` carries carbon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share {
+    pub entity: RowId,
+    pub sign: i64,
+    pub bought: i64,
+}
+
+impl<'a> ChannelRow<'a> {
+    /// A gauge that `meters.csv` does not list.
+    #[must_use]
+    pub fn gauge(meter: &'a str, item: &'a str) -> ChannelRow<'a> {
+        ChannelRow {
+            meter,
+            item,
+            register: false,
+            entity: None,
+            book: None,
+            direction: "gauge",
+            level: "",
+            boundary: false,
+            gateway: None,
+            step: None,
+        }
+    }
+}
+
+/// An alert that fires.
+#[derive(Clone, Debug)]
+pub struct FiringRow {
+    pub rule: String,
+    pub subject: String,
+    pub since: Millis,
+}
+
+impl Store {
+    /// Claims the folder for a zone and keeps what readers need to know of it. A folder of another zone is an error.
+    pub fn adopt_zone(&mut self, folder: &std::path::Path, zone: &Zone) -> Result<(), StoreError> {
+        let seen = self.text_or("zone", || zone.id().to_owned())?;
+        let time_zone = zone.profile().time_zone.iana_name().unwrap_or("UTC");
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES ('time_zone', ?1)", [time_zone])?;
+        if seen != zone.id() {
+            let file = folder.join(super::FILE_NAME);
+            return Err(StoreError::OtherZone { file, seen, wanted: zone.id().to_owned() });
+        }
+        let transaction = self.connection.transaction()?;
+        transaction.execute("DELETE FROM tz_offset", [])?;
+        let mut insert = transaction.prepare("INSERT INTO tz_offset VALUES (?1, ?2)")?;
+        for (from, offset_s) in offsets(&zone.profile().time_zone) {
+            insert.execute(params![from.0, offset_s])?;
+        }
+        drop(insert);
+        let mut insert = transaction.prepare("INSERT OR REPLACE INTO carrier_row VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        for book in Book::ALL {
+            let shown = book.shown();
+            insert.execute(params![book as u8, book.carrier().as_str(), shown.unit, shown.per_unit, shown.kwh_per_unit])?;
+        }
+        drop(insert);
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The row of an entity; names follow the zone folder.
+    pub fn entity_row(&self, id: &str, name_en: &str, name_zh: &str, kind: &str) -> Result<RowId, StoreError> {
+        let sql = "INSERT INTO entity_row (entity, name_en, name_zh, kind) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (entity) DO UPDATE SET \
+                   name_en = excluded.name_en, name_zh = excluded.name_zh, kind = excluded.kind RETURNING id";
+        Ok(self.connection.prepare_cached(sql)?.query_row(params![id, name_en, name_zh, kind], |row| row.get(0)).map(RowId)?)
+    }
+
+    /// The row of a channel, made when it is new; what the zone folder says of it follows the folder.
+    pub fn channel_row(&self, channel: &ChannelRow) -> Result<RowId, StoreError> {
+        let sql = "INSERT INTO channel_row (meter, item, register, entity, carrier, direction, level, boundary, gateway, step) VALUES \
+                   (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (meter, item) DO UPDATE SET entity = excluded.entity, carrier = excluded.carrier, \
+                   direction = excluded.direction, level = excluded.level, boundary = excluded.boundary, gateway = excluded.gateway, \
+                   step = excluded.step RETURNING id";
+        let c = channel;
+        let book = c.book.map(|book| book as u8);
+        let values = params![c.meter, c.item, c.register, c.entity, book, c.direction, c.level, c.boundary, c.gateway, c.step];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).map(RowId)?)
+    }
+
+    /// Keeps the shares of all channels. Gives whether they differ from the ones that made the stored roll-ups.
+    pub fn keep_shares(&mut self, shares: &[(RowId, Vec<Share>)]) -> Result<bool, StoreError> {
+        let mut wanted: Vec<(RowId, Share)> = shares.iter().flat_map(|(row, own)| own.iter().map(|share| (*row, *share))).collect();
+        wanted.sort_unstable();
+        let mut statement = self.connection.prepare("SELECT channel, entity, sign, bought FROM share_row ORDER BY channel, entity")?;
+        let rows = statement
+            .query_map([], |row| Ok((RowId(row.get(0)?), Share { entity: RowId(row.get(1)?), sign: row.get(2)?, bought: row.get(3)? })))?;
+        let stored = rows.collect::<Result<Vec<_>, _>>()?;
+        drop(statement);
+        if stored == wanted {
+            return Ok(false);
+        }
+        let transaction = self.connection.transaction()?;
+        transaction.execute("DELETE FROM share_row", [])?;
+        transaction.execute("DELETE FROM rollup_row", [])?;
+        for (channel, share) in &wanted {
+            let values = params![channel.0, share.entity.0, share.sign, share.bought];
+            transaction.prepare_cached("INSERT INTO share_row VALUES (?1, ?2, ?3, ?4)")?.execute(values)?;
+        }
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// All intervals, in order of time.
+    pub fn each_interval(&self, mut each: impl FnMut(RowId, Millis, [Quantity; 3])) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare("SELECT channel, ts, quantity, assumed, estimated FROM interval_row ORDER BY ts")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            each(RowId(row.get(0)?), Millis(row.get(1)?), [Quantity(row.get(2)?), Quantity(row.get(3)?), Quantity(row.get(4)?)]);
+        }
+        Ok(())
+    }
+
+    /// Keeps which factor was used for a book in a year.
+    pub fn keep_factor(&self, book: Book, year: i16, factors: &YearFactors) -> Result<(), StoreError> {
+        if let Some(factor) = factors.carbon {
+            let values = params![book as u8, year, factor.0, book.shown().unit, factors.tier, factors.version];
+            self.connection.prepare_cached("INSERT OR REPLACE INTO factor_row VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(values)?;
+        }
+        Ok(())
+    }
+
+    /// The engine's clock as of the last commit.
+    pub fn clock(&self) -> Result<Option<Millis>, StoreError> {
+        let sql = "SELECT value FROM meta WHERE key = 'clock'";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0).map(Millis)).optional()?)
+    }
+
+    /// First and newest values of all channels.
+    pub fn latest(&self) -> Result<FxHashMap<RowId, Latest>, StoreError> {
+        let sql = "SELECT latest_row.channel, first_ts, ts, value, register FROM latest_row JOIN channel_row ON channel_row.id = latest_row.channel";
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| {
+            let value = if row.get(4)? { Value::Register(Quantity(row.get(3)?)) } else { Value::Gauge(row.get(3)?) };
+            Ok((RowId(row.get(0)?), Latest { first: Millis(row.get(1)?), at: Millis(row.get(2)?), value }))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Registers of all channels from a moment on, in order of time.
+    pub fn marks_since(&self, from: Millis) -> Result<Vec<(RowId, Mark)>, StoreError> {
+        let readings = "SELECT ts, channel, value, seq, verdict, energy, flow, serial FROM reading_row WHERE ts >= ?1 AND verdict IS NOT NULL ORDER BY ts";
+        let swaps = "SELECT ts, channel, closing, opening, seq, verdict, energy, serial FROM swap_row WHERE ts >= ?1 ORDER BY ts";
+        let mut marks = Vec::new();
+        let mut statement = self.connection.prepare_cached(readings)?;
+        let mut rows = statement.query([from.0])?;
+        while let Some(row) = rows.next()? {
+            marks.push((RowId(row.get(1)?), reading(row)?));
+        }
+        let mut statement = self.connection.prepare_cached(swaps)?;
+        let mut rows = statement.query([from.0])?;
+        while let Some(row) = rows.next()? {
+            marks.push((RowId(row.get(1)?), swap(row)?));
+        }
+        marks.sort_by_key(|(_, mark)| mark.key());
+        Ok(marks)
+    }
+
+    /// One channel's registers between two moments, the later one exclusive, in order.
+    pub fn marks_of(&self, channel: RowId, from: Millis, before: Millis) -> Result<Vec<Mark>, StoreError> {
+        let readings =
+            "SELECT ts, channel, value, seq, verdict, energy, flow, serial FROM reading_row WHERE ts >= ?1 AND ts < ?2 AND channel = ?3";
+        let swaps =
+            "SELECT ts, channel, closing, opening, seq, verdict, energy, serial FROM swap_row WHERE ts >= ?1 AND ts < ?2 AND channel = ?3";
+        let mut marks = Vec::new();
+        let mut statement = self.connection.prepare_cached(readings)?;
+        let mut rows = statement.query(params![from.0, before.0, channel.0])?;
+        while let Some(row) = rows.next()? {
+            marks.push(reading(row)?);
+        }
+        let mut statement = self.connection.prepare_cached(swaps)?;
+        let mut rows = statement.query(params![from.0, before.0, channel.0])?;
+        while let Some(row) = rows.next()? {
+            marks.push(swap(row)?);
+        }
+        marks.sort_by_key(Mark::key);
+        Ok(marks)
+    }
+
+    /// The quantity of one channel's interval so far.
+    pub fn interval(&self, channel: RowId, start: Millis) -> Result<Option<Quantity>, StoreError> {
+        let sql = "SELECT quantity FROM interval_row WHERE ts = ?1 AND channel = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params![start.0, channel.0], |row| row.get(0).map(Quantity)).optional()?)
+    }
+
+    pub fn firing(&self) -> Result<Vec<FiringRow>, StoreError> {
+        self.conditions("SELECT rule, subject, since FROM alert_row WHERE cleared IS NULL")
+    }
+
+    pub fn pending(&self) -> Result<Vec<FiringRow>, StoreError> {
+        self.conditions("SELECT rule, subject, since FROM alert_pending_row")
+    }
+
+    fn conditions(&self, sql: &str) -> Result<Vec<FiringRow>, StoreError> {
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| Ok(FiringRow { rule: row.get(0)?, subject: row.get(1)?, since: Millis(row.get(2)?) }))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// When a rule's alert on a subject last cleared.
+    pub fn last_cleared(&self, rule: &str, subject: &str) -> Result<Option<Millis>, StoreError> {
+        let sql = "SELECT MAX(cleared) FROM alert_row WHERE rule = ?1 AND subject = ?2";
+        let cleared: Option<i64> = self.connection.query_row(sql, [rule, subject], |row| row.get(0))?;
+        Ok(cleared.map(Millis))
+    }
+
+    /// Gateways that said they are offline, and since when.
+    pub fn offline_gateways(&self) -> Result<Vec<(String, Millis)>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT gateway, changed FROM gateway_row WHERE NOT online")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, Millis(row.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What gateways were asked for.
+    pub fn asked(&self) -> Result<Vec<Asked>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT meter, from_ts, to_ts, asked FROM backfill_row")?;
+        let rows = statement.query_map([], |row| {
+            let meter: String = row.get(0)?;
+            Ok(Asked { meter: meter.into(), from: Millis(row.get(1)?), to: Millis(row.get(2)?), at: Millis(row.get(3)?) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A text that never changes once it is set.
+    pub fn kept_text(&self, key: &str) -> Result<Option<String>, StoreError> {
+        Ok(meta_text(&self.connection, key)?)
+    }
+}
+
+fn reading(row: &Row) -> Result<Mark, rusqlite::Error> {
+    Ok(Mark {
+        at: Millis(row.get(0)?),
+        what: What::Reading(Quantity(row.get(2)?)),
+        seq: row.get(3)?,
+        flow_per_h: row.get(6)?,
+        serial: row.get::<_, Option<u32>>(7)?.unwrap_or(0),
+        verdict: verdict(row, 4, 5)?,
+    })
+}
+
+fn swap(row: &Row) -> Result<Mark, rusqlite::Error> {
+    Ok(Mark {
+        at: Millis(row.get(0)?),
+        what: What::Swap { closing: Quantity(row.get(2)?), opening: Quantity(row.get(3)?) },
+        seq: row.get(4)?,
+        flow_per_h: None,
+        serial: row.get::<_, Option<u32>>(7)?.unwrap_or(0),
+        verdict: verdict(row, 5, 6)?,
+    })
+}
+
+fn verdict(row: &Row, code: usize, energy: usize) -> Result<Verdict, rusqlite::Error> {
+    let value: u8 = row.get(code)?;
+    let energy = Quantity(row.get(energy)?);
+    Verdict::from_code(value, energy).ok_or(rusqlite::Error::IntegralValueOutOfRange(code, i64::from(value)))
+}
+
+/// Offsets from UTC of a time zone, each with the moment from which it holds.
+fn offsets(tz: &jiff::tz::TimeZone) -> Vec<(Millis, i32)> {
+    let start =
+        jiff::civil::date(TZ_YEARS.start, 1, 1).to_zoned(jiff::tz::TimeZone::UTC).expect("1 January of any year exists in UTC").timestamp();
+    let end =
+        jiff::civil::date(TZ_YEARS.end, 1, 1).to_zoned(jiff::tz::TimeZone::UTC).expect("1 January of any year exists in UTC").timestamp();
+    let first = (Millis(i64::MIN), tz.to_offset(start).seconds());
+    let later = tz.following(start).take_while(|transition| transition.timestamp() < end);
+    std::iter::once(first)
+        .chain(later.map(|transition| (Millis(transition.timestamp().as_millisecond()), transition.offset().seconds())))
+        .collect()
+}

@@ -1,0 +1,65 @@
+-- The embedded store. Rows are integers in ledger units (Wh, kJ, litre, gram, piece; µg; ms since 1970); the views below give kWh, kg and tonnes.
+-- Times are UTC milliseconds; an interval is stamped with its start.
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- Offsets of the zone's time zone, so that any SQLite client sees local time.
+CREATE TABLE tz_offset (from_ts INTEGER PRIMARY KEY, offset_s INTEGER NOT NULL);
+
+CREATE TABLE entity_row (id INTEGER PRIMARY KEY, entity TEXT NOT NULL UNIQUE, name_en TEXT NOT NULL, name_zh TEXT NOT NULL, kind TEXT NOT NULL);
+
+CREATE TABLE carrier_row (id INTEGER PRIMARY KEY, carrier TEXT NOT NULL, unit TEXT NOT NULL, per_unit REAL NOT NULL, kwh_per_unit REAL);
+
+-- A channel is one item of one meter. `register` 1: a running total in ledger units; 0: a gauge.
+CREATE TABLE channel_row (
+  id INTEGER PRIMARY KEY, meter TEXT NOT NULL, item TEXT NOT NULL, register INTEGER NOT NULL,
+  entity TEXT, carrier INTEGER, direction TEXT, level TEXT, boundary INTEGER, gateway TEXT, step INTEGER, UNIQUE (meter, item));
+
+-- What a channel's quantity adds to entities (the zone is one): times sign to the use, times bought to what carries carbon.
+CREATE TABLE share_row (
+  channel INTEGER NOT NULL, entity INTEGER NOT NULL, sign INTEGER NOT NULL, bought INTEGER NOT NULL, PRIMARY KEY (channel, entity)) WITHOUT ROWID;
+
+-- verdict: how a register was understood, see ledger/mark.rs; energy: since the good reading before.
+CREATE TABLE reading_row (
+  ts INTEGER NOT NULL, channel INTEGER NOT NULL, value NOT NULL, seq INTEGER, verdict INTEGER, energy INTEGER, flow REAL, serial INTEGER,
+  PRIMARY KEY (ts, channel)) WITHOUT ROWID;
+
+CREATE TABLE swap_row (
+  ts INTEGER NOT NULL, channel INTEGER NOT NULL, closing INTEGER NOT NULL, opening INTEGER NOT NULL, seq INTEGER NOT NULL,
+  verdict INTEGER NOT NULL, energy INTEGER NOT NULL, serial INTEGER, PRIMARY KEY (ts, channel)) WITHOUT ROWID;
+
+CREATE TABLE latest_row (channel INTEGER PRIMARY KEY, first_ts INTEGER NOT NULL, ts INTEGER NOT NULL, value NOT NULL);
+
+-- parts: how many spans have a share in the interval; a row without one is deleted.
+CREATE TABLE interval_row (
+  ts INTEGER NOT NULL, channel INTEGER NOT NULL, minutes INTEGER NOT NULL, quantity INTEGER NOT NULL,
+  assumed INTEGER NOT NULL, estimated INTEGER NOT NULL, parts INTEGER NOT NULL, PRIMARY KEY (ts, channel)) WITHOUT ROWID;
+
+-- level: 1 hour, 2 day, 3 month. Shares are taken of gross, the sum of what was metered, whatever its sign.
+CREATE TABLE rollup_row (
+  level INTEGER NOT NULL, ts INTEGER NOT NULL, entity INTEGER NOT NULL, carrier INTEGER NOT NULL, quantity INTEGER NOT NULL,
+  gross INTEGER NOT NULL, assumed INTEGER NOT NULL, estimated INTEGER NOT NULL,
+  co2e_ug INTEGER NOT NULL, ce_calorific_ug INTEGER NOT NULL, ce_primary_ug INTEGER NOT NULL,
+  PRIMARY KEY (level, ts, entity, carrier)) WITHOUT ROWID;
+
+CREATE TABLE factor_row (
+  carrier INTEGER NOT NULL, year INTEGER NOT NULL, mg_per_unit INTEGER NOT NULL, unit TEXT NOT NULL, tier TEXT NOT NULL, source TEXT NOT NULL,
+  PRIMARY KEY (carrier, year)) WITHOUT ROWID;
+
+CREATE TABLE alert_row (
+  rule TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, raised INTEGER NOT NULL, cleared INTEGER,
+  severity TEXT NOT NULL, value REAL NOT NULL, "limit" REAL NOT NULL, PRIMARY KEY (rule, subject, since)) WITHOUT ROWID;
+
+-- Conditions that hold but have not held long enough yet.
+CREATE TABLE alert_pending_row (rule TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (rule, subject)) WITHOUT ROWID;
+
+CREATE TABLE gateway_row (gateway TEXT PRIMARY KEY, online INTEGER NOT NULL, changed INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE backfill_row (
+  meter TEXT NOT NULL, from_ts INTEGER NOT NULL, to_ts INTEGER NOT NULL, asked INTEGER NOT NULL, PRIMARY KEY (meter, from_ts)) WITHOUT ROWID;
+
+-- What came in, by kind, and what was refused, by reason.
+CREATE TABLE count_row (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE refusal_row (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE dead_letter_row (
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, payload BLOB NOT NULL);

@@ -1,0 +1,96 @@
+-- What people and `nengtan query` read. Dropped and made again at every start; nothing here is data.
+
+DROP VIEW IF EXISTS entity;
+CREATE VIEW entity AS SELECT entity, name_en, name_zh, kind FROM entity_row;
+
+DROP VIEW IF EXISTS meter;
+CREATE VIEW meter AS
+SELECT meter, item, entity, carrier_row.carrier, direction, level, boundary, gateway, latest_row.ts AS latest_ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', latest_row.ts / 1000, 'unixepoch') AS latest_utc,
+  CASE WHEN register THEN latest_row.value / carrier_row.per_unit ELSE latest_row.value END AS latest_value
+FROM channel_row LEFT JOIN latest_row ON latest_row.channel = channel_row.id LEFT JOIN carrier_row ON carrier_row.id = channel_row.carrier;
+
+DROP VIEW IF EXISTS reading;
+CREATE VIEW reading AS
+SELECT r.ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', r.ts / 1000, 'unixepoch') AS ts_utc,
+  strftime('%Y-%m-%dT%H:%M:%S', r.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= r.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
+  (SELECT value FROM meta WHERE key = 'zone') AS zone, c.meter, c.item,
+  CASE WHEN c.register THEN r.value / k.per_unit ELSE r.value END AS value,
+  CASE r.verdict & 15 WHEN 0 THEN 'held' WHEN 1 THEN 'first' WHEN 2 THEN 'normal' WHEN 3 THEN 'rollover' WHEN 4 THEN 'reset' WHEN 6 THEN 'new_serial'
+    WHEN 7 THEN 'rebased' WHEN 8 THEN 'frozen' WHEN 9 THEN 'dip' WHEN 10 THEN 'spike' END AS class,
+  CASE (r.verdict >> 4) & 3 WHEN 0 THEN 'measured' WHEN 1 THEN 'assumed' WHEN 2 THEN 'estimated' END AS quality,
+  (r.verdict >> 6) & 1 AS ambiguous, r.energy / k.per_unit AS energy, r.seq
+FROM reading_row r JOIN channel_row c ON c.id = r.channel LEFT JOIN carrier_row k ON k.id = c.carrier;
+
+-- Energy of each meter and interval (minutes says how long it is: hourly history stays hourly).
+DROP VIEW IF EXISTS meter_energy;
+CREATE VIEW meter_energy AS
+SELECT i.ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', i.ts / 1000, 'unixepoch') AS ts_utc,
+  strftime('%Y-%m-%dT%H:%M:%S', i.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= i.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
+  (SELECT value FROM meta WHERE key = 'zone') AS zone, c.meter, c.item, c.entity, k.carrier, i.minutes, i.quantity / k.per_unit AS quantity, k.unit,
+  i.quantity * k.kwh_per_unit / k.per_unit AS kwh,
+  i.assumed / k.per_unit AS assumed, i.estimated / k.per_unit AS estimated
+FROM interval_row i JOIN channel_row c ON c.id = i.channel JOIN carrier_row k ON k.id = c.carrier;
+
+DROP VIEW IF EXISTS energy_by_level;
+CREATE VIEW energy_by_level AS
+SELECT r.level, r.ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', r.ts / 1000, 'unixepoch') AS ts_utc,
+  strftime('%Y-%m-%dT%H:%M:%S', r.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= r.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
+  (SELECT value FROM meta WHERE key = 'zone') AS zone, e.entity, k.carrier, r.quantity / k.per_unit AS quantity, k.unit,
+  r.quantity * k.kwh_per_unit / k.per_unit AS kwh,
+  r.ce_calorific_ug / 1e12 AS tce_calorific, r.ce_primary_ug / 1e12 AS tce_primary,
+  CASE WHEN r.gross <> 0 THEN 1.0 - 1.0 * (r.assumed + r.estimated) / r.gross END AS measured_share,
+  CASE WHEN r.gross <> 0 THEN 1.0 * r.assumed / r.gross END AS assumed_share,
+  CASE WHEN r.gross <> 0 THEN 1.0 * r.estimated / r.gross END AS estimated_share
+FROM rollup_row r JOIN entity_row e ON e.id = r.entity JOIN carrier_row k ON k.id = r.carrier;
+
+DROP VIEW IF EXISTS energy;
+CREATE VIEW energy AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
+FROM energy_by_level WHERE level = 1;
+DROP VIEW IF EXISTS energy_day;
+CREATE VIEW energy_day AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
+FROM energy_by_level WHERE level = 2;
+DROP VIEW IF EXISTS energy_month;
+CREATE VIEW energy_month AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
+FROM energy_by_level WHERE level = 3;
+
+DROP VIEW IF EXISTS carbon_by_level;
+CREATE VIEW carbon_by_level AS
+SELECT r.level, r.ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', r.ts / 1000, 'unixepoch') AS ts_utc,
+  strftime('%Y-%m-%dT%H:%M:%S', r.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= r.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
+  (SELECT value FROM meta WHERE key = 'zone') AS zone, e.entity, k.carrier,
+  CASE k.carrier WHEN 'natural_gas' THEN 1 ELSE 2 END AS scope, 'location' AS method, r.co2e_ug / 1e9 AS kg_co2e,
+  (SELECT tier FROM factor_row f WHERE f.carrier = r.carrier AND f.year = CAST(strftime('%Y', r.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= r.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS INTEGER)) AS factor_tier,
+  CASE WHEN r.gross <> 0 THEN 1.0 - 1.0 * (r.assumed + r.estimated) / r.gross END AS measured_share
+FROM rollup_row r JOIN entity_row e ON e.id = r.entity JOIN carrier_row k ON k.id = r.carrier
+WHERE r.carrier IN (SELECT carrier FROM factor_row);
+
+DROP VIEW IF EXISTS carbon;
+CREATE VIEW carbon AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 1;
+DROP VIEW IF EXISTS carbon_day;
+CREATE VIEW carbon_day AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 2;
+DROP VIEW IF EXISTS carbon_month;
+CREATE VIEW carbon_month AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 3;
+
+DROP VIEW IF EXISTS alert;
+CREATE VIEW alert AS
+SELECT raised AS ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', raised / 1000, 'unixepoch') AS ts_utc,
+  strftime('%Y-%m-%dT%H:%M:%S', raised / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= raised ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
+  (SELECT value FROM meta WHERE key = 'zone') AS zone, rule, subject, severity, CASE WHEN cleared IS NULL THEN 'firing' ELSE 'cleared' END AS state,
+  value, "limit", strftime('%Y-%m-%dT%H:%M:%SZ', since / 1000, 'unixepoch') AS since_utc,
+  strftime('%Y-%m-%dT%H:%M:%SZ', cleared / 1000, 'unixepoch') AS cleared_utc
+FROM alert_row;
+
+DROP VIEW IF EXISTS refusal;
+CREATE VIEW refusal AS SELECT reason, count FROM refusal_row;
+DROP VIEW IF EXISTS dead_letter;
+CREATE VIEW dead_letter AS
+SELECT at AS ts, strftime('%Y-%m-%dT%H:%M:%SZ', at / 1000, 'unixepoch') AS ts_utc, topic, reason, detail, payload FROM dead_letter_row;
+DROP VIEW IF EXISTS gateway;
+CREATE VIEW gateway AS
+SELECT gateway, CASE WHEN online THEN 'online' ELSE 'offline' END AS status, strftime('%Y-%m-%dT%H:%M:%SZ', changed / 1000, 'unixepoch') AS since_utc FROM gateway_row;

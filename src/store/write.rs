@@ -1,0 +1,193 @@
+//! A batch into the file, in one transaction.
+
+use rusqlite::{Transaction, params};
+
+use super::batch::{Batch, RollupDelta, RollupKey, RollupLevel, RowId, Value};
+use super::{Store, StoreError};
+use crate::alerts::Change;
+use crate::domain::calendar::LocalCalendar;
+use crate::ledger::mark::{Mark, What};
+
+/// Dead letters kept; beyond, the oldest go.
+const DEAD_LETTERS_MAX: i64 = 10_000;
+
+impl Store {
+    /// Writes the batch and empties it. When this returns, the batch survives a crash.
+    pub fn commit(&mut self, batch: &mut Batch, calendar: &mut LocalCalendar) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        marks(&transaction, &mut batch.marks)?;
+        gauges(&transaction, batch)?;
+        intervals(&transaction, batch)?;
+        rollups(&transaction, batch, calendar)?;
+        latest(&transaction, batch)?;
+        alerts(&transaction, batch)?;
+        counts(&transaction, batch)?;
+        dead_letters(&transaction, batch)?;
+        if let Some(now) = batch.now {
+            transaction.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('clock', ?1)")?.execute([now.0])?;
+        }
+        transaction.commit()?;
+        batch.clear();
+        Ok(())
+    }
+}
+
+fn marks(transaction: &Transaction, marks: &mut [(RowId, Mark)]) -> Result<(), StoreError> {
+    // Stable, so that of equal keys the last written comes last and wins.
+    marks.sort_by_key(|(channel, mark)| (mark.at, *channel));
+    let mut reading = transaction.prepare_cached("INSERT OR REPLACE INTO reading_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let mut swap = transaction.prepare_cached("INSERT OR REPLACE INTO swap_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    for (index, (channel, mark)) in marks.iter().enumerate() {
+        let overwritten = marks.get(index + 1).is_some_and(|(next, later)| next == channel && later.key() == mark.key());
+        if overwritten {
+            continue;
+        }
+        let (verdict, energy) = (mark.verdict.code(), mark.verdict.energy.0);
+        let serial = (mark.serial != 0).then_some(mark.serial);
+        match mark.what {
+            What::Reading(register) => {
+                reading.execute(params![mark.at.0, channel.0, register.0, mark.seq, verdict, energy, mark.flow_per_h, serial])?;
+            }
+            What::Swap { closing, opening } => {
+                swap.execute(params![mark.at.0, channel.0, closing.0, opening.0, mark.seq, verdict, energy, serial])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn gauges(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreError> {
+    batch.gauges.sort_by_key(|row| (row.at, row.channel));
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO reading_row (ts, channel, value, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET value = excluded.value, \
+         seq = excluded.seq WHERE excluded.seq > seq OR (excluded.seq = seq AND excluded.value > value)",
+    )?;
+    for row in &batch.gauges {
+        insert.execute(params![row.at.0, row.channel.0, row.value, row.seq])?;
+    }
+    Ok(())
+}
+
+fn intervals(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreError> {
+    let mut rows: Vec<_> = batch.intervals.drain().collect();
+    rows.sort_unstable_by_key(|(key, _)| *key);
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO interval_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET minutes = excluded.minutes, \
+         quantity = quantity + excluded.quantity, assumed = assumed + excluded.assumed, estimated = estimated + excluded.estimated, \
+         parts = parts + excluded.parts",
+    )?;
+    let mut emptied = transaction.prepare_cached("DELETE FROM interval_row WHERE ts = ?1 AND channel = ?2 AND parts = 0")?;
+    for ((start, channel), delta) in rows {
+        let quantities = (delta.quantity.0, delta.assumed.0, delta.estimated.0);
+        upsert.execute(params![start.0, channel.0, delta.minutes, quantities.0, quantities.1, quantities.2, delta.parts])?;
+        if delta.parts <= 0 {
+            emptied.execute(params![start.0, channel.0])?;
+        }
+    }
+    Ok(())
+}
+
+fn rollups(transaction: &Transaction, batch: &mut Batch, calendar: &mut LocalCalendar) -> Result<(), StoreError> {
+    let mut rows: rustc_hash::FxHashMap<RollupKey, RollupDelta> = rustc_hash::FxHashMap::default();
+    for ((hour, entity, book), delta) in batch.hours.drain() {
+        let starts =
+            [(RollupLevel::Hour, hour), (RollupLevel::Day, calendar.day(hour).start), (RollupLevel::Month, calendar.month(hour).start)];
+        for (level, start) in starts {
+            rows.entry(RollupKey { level, start, entity, book }).or_default().add(&delta);
+        }
+    }
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    rows.sort_unstable_by_key(|(key, _)| *key);
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO rollup_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET \
+         quantity = quantity + excluded.quantity, gross = gross + excluded.gross, assumed = assumed + excluded.assumed, \
+         estimated = estimated + excluded.estimated, co2e_ug = co2e_ug + excluded.co2e_ug, \
+         ce_calorific_ug = ce_calorific_ug + excluded.ce_calorific_ug, ce_primary_ug = ce_primary_ug + excluded.ce_primary_ug",
+    )?;
+    for (key, delta) in rows {
+        let narrow = |what, amount: i128| i64::try_from(amount).map_err(|_| StoreError::Overflow { what, key: format!("{key:?}") });
+        upsert.execute(params![
+            key.level as u8,
+            key.start.0,
+            key.entity.0,
+            key.book as u8,
+            delta.quantity.0,
+            delta.gross.0,
+            delta.assumed.0,
+            delta.estimated.0,
+            narrow("carbon", delta.assessed.co2e.0)?,
+            narrow("standard coal", delta.assessed.ce_calorific.0)?,
+            narrow("standard coal", delta.assessed.ce_primary.0)?,
+        ])?;
+    }
+    Ok(())
+}
+
+fn latest(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreError> {
+    let mut rows: Vec<_> = batch.latest.drain().collect();
+    rows.sort_unstable_by_key(|(channel, _)| *channel);
+    let mut upsert = transaction.prepare_cached("INSERT OR REPLACE INTO latest_row VALUES (?1, ?2, ?3, ?4)")?;
+    for (channel, latest) in rows {
+        match latest.value {
+            Value::Register(value) => upsert.execute(params![channel.0, latest.first.0, latest.at.0, value.0])?,
+            Value::Gauge(value) => upsert.execute(params![channel.0, latest.first.0, latest.at.0, value])?,
+        };
+    }
+    Ok(())
+}
+
+fn alerts(transaction: &Transaction, batch: &Batch) -> Result<(), StoreError> {
+    let mut raise = transaction.prepare_cached(
+        "INSERT INTO alert_row VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET raised = excluded.raised, cleared = NULL",
+    )?;
+    let mut clear = transaction.prepare_cached("UPDATE alert_row SET cleared = ?4 WHERE rule = ?1 AND subject = ?2 AND since = ?3")?;
+    for t in &batch.transitions {
+        match t.change {
+            Change::Raised => raise.execute(params![t.rule, t.subject, t.since.0, t.at.0, t.severity, t.value, t.limit])?,
+            Change::Cleared => clear.execute(params![t.rule, t.subject, t.since.0, t.at.0])?,
+        };
+    }
+    let mut pending = transaction.prepare_cached("INSERT OR REPLACE INTO alert_pending_row VALUES (?1, ?2, ?3)")?;
+    let mut quiet = transaction.prepare_cached("DELETE FROM alert_pending_row WHERE rule = ?1 AND subject = ?2")?;
+    for row in &batch.pending {
+        match row.since {
+            Some(since) => pending.execute(params![row.rule, row.subject, since.0])?,
+            None => quiet.execute(params![row.rule, row.subject])?,
+        };
+    }
+    let mut gateway = transaction.prepare_cached("INSERT OR REPLACE INTO gateway_row VALUES (?1, ?2, ?3)")?;
+    for (id, online, at) in &batch.gateways {
+        gateway.execute(params![id, online, at.0])?;
+    }
+    let mut asked = transaction.prepare_cached("INSERT OR REPLACE INTO backfill_row VALUES (?1, ?2, ?3, ?4)")?;
+    for row in &batch.asked {
+        asked.execute(params![row.meter, row.from.0, row.to.0, row.at.0])?;
+    }
+    Ok(())
+}
+
+fn counts(transaction: &Transaction, batch: &Batch) -> Result<(), StoreError> {
+    for (table, counts) in [("count_row", &batch.counts), ("refusal_row", &batch.refusals)] {
+        let mut add = transaction
+            .prepare_cached(&format!("INSERT INTO {table} VALUES (?1, ?2) ON CONFLICT DO UPDATE SET count = count + excluded.count"))?;
+        for (name, count) in counts {
+            add.execute(params![name, count])?;
+        }
+    }
+    Ok(())
+}
+
+fn dead_letters(transaction: &Transaction, batch: &Batch) -> Result<(), StoreError> {
+    if batch.dead_letters.is_empty() {
+        return Ok(());
+    }
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO dead_letter_row (at, topic, reason, detail, payload) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for letter in &batch.dead_letters {
+        insert.execute(params![letter.at.0, letter.topic, letter.reason, letter.detail, letter.payload])?;
+    }
+    transaction
+        .prepare_cached("DELETE FROM dead_letter_row WHERE id <= (SELECT MAX(id) FROM dead_letter_row) - ?1")?
+        .execute([DEAD_LETTERS_MAX])?;
+    Ok(())
+}
