@@ -14,6 +14,7 @@ use crate::alerts::{Change, Transition};
 use crate::config::settings::{BatchLimits, Broker};
 use crate::config::zone_folder::ZoneFolder;
 use crate::domain::units::Millis;
+use crate::engine::watch::BROKER_LOST_MS;
 use crate::engine::{Effects, Engine, EngineError};
 use crate::mqtt::{self, Delivery, FromBroker, Link, MqttError};
 use crate::store::StoreError;
@@ -113,7 +114,7 @@ impl Shell {
     ) -> Result<Summary, CollectError> {
         let mut commit_at: Option<Instant> = None;
         let mut idle_from: Option<Instant> = None;
-        let mut connected = false;
+        let mut lost_at = Some(wall_now());
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -131,11 +132,13 @@ impl Shell {
                         }
                     }
                     Some(FromBroker::Ready) => {
-                        connected = true;
+                        lost_at = None;
+                        let now = self.engine.now(wall_now());
+                        self.engine.broker_back(now);
                         idle_from = Some(Instant::now());
                         ready();
                     }
-                    Some(FromBroker::Lost) => connected = false,
+                    Some(FromBroker::Lost) => lost_at = lost_at.or_else(|| Some(wall_now())),
                     None => break,
                 },
                 () = sleep_until(wake), if wake.is_some() => {
@@ -145,9 +148,17 @@ impl Shell {
                         break;
                     }
                 }
-                // Holds and stale timers stand still while there is no broker.
-                _ = tick.tick(), if connected => {
-                    self.engine.tick_wall(wall_now());
+                _ = tick.tick() => {
+                    let wall = wall_now();
+                    match lost_at {
+                        None => self.engine.tick_wall(wall),
+                        // Holds and stale timers stand still while there is no broker.
+                        Some(lost) if wall.ms_since(lost) >= BROKER_LOST_MS => {
+                            let now = self.engine.now(wall);
+                            self.engine.broker_lost(self.engine.now(lost), now);
+                        }
+                        Some(_) => {}
+                    }
                     if self.engine.has_work() {
                         self.commit()?;
                         commit_at = None;

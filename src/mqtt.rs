@@ -11,6 +11,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, Filter, Packet, Publish, RetainForwardRule};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::settings::Broker;
@@ -21,6 +22,10 @@ const UNASKED_MAX: usize = 100;
 /// any payload we take, so that an oversized one becomes a dead letter that somebody sees.
 const PACKET_BYTES_MAX: u32 = 64 * 1024 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// A connection that the broker ends sooner than this was not a good one.
+const SHORT_CONNECTION: Duration = Duration::from_secs(5);
+/// So many short connections in a row mean that another client fights for the session: Mosquitto 2.0 closes the older one without a reason.
+const SHORT_CONNECTIONS_MAX: u32 = 5;
 const RETRY_DELAY_MS_MIN: u64 = 100;
 const RETRY_DELAY_MS_MAX: u64 = 5_000;
 /// The session outlives any absence of the collector (MQTT 5, 3.1.2.11.2: does not expire).
@@ -29,7 +34,7 @@ const SESSION_EXPIRY_S: u32 = u32::MAX;
 #[derive(Debug, thiserror::Error)]
 pub enum MqttError {
     #[error(
-        "another client connected to the broker as {client_id:?}, the id kept in this data folder; stop the other collector, or give one of them another data folder"
+        "the broker gave the session of {client_id:?}, the id kept in this data folder, to another client; stop the other collector, or give one of them another data folder"
     )]
     TakenOver { client_id: String },
     #[error("broker {broker} refused the connection: {reason}; check its users and access list")]
@@ -130,10 +135,12 @@ pub async fn poll(
     let broker = format!("mqtt://{}:{}", broker.host, broker.port);
     let mut delay_ms = RETRY_DELAY_MS_MIN;
     let mut generation = 0_u64;
+    let mut connected_at: Option<Instant> = None;
+    let mut short_connections = 0;
     loop {
         let told = match event_loop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(ack))) => {
-                delay_ms = RETRY_DELAY_MS_MIN;
+                connected_at = Some(Instant::now());
                 info!(%broker, session_present = ack.session_present, "connected");
                 // Also with a session: the last collector may have died before it subscribed.
                 let subscription = Filter {
@@ -155,11 +162,19 @@ pub async fn poll(
                 *link.generation.lock().unwrap_or_else(PoisonError::into_inner) = generation;
                 // Acknowledgements that were queued between the loss and the line above.
                 event_loop.clean();
+                match connected_at.take().map(|at| at.elapsed()) {
+                    Some(lasted) if lasted < SHORT_CONNECTION => short_connections += 1,
+                    Some(_) => (short_connections, delay_ms) = (0, RETRY_DELAY_MS_MIN),
+                    None => {}
+                }
                 match &error {
                     ConnectionError::MqttState(StateError::ServerDisconnect {
                         reason_code: DisconnectReasonCode::SessionTakenOver,
                         ..
                     }) => {
+                        return Err(MqttError::TakenOver { client_id });
+                    }
+                    _ if short_connections >= SHORT_CONNECTIONS_MAX => {
                         return Err(MqttError::TakenOver { client_id });
                     }
                     ConnectionError::ConnectionRefused(

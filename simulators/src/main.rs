@@ -179,7 +179,7 @@ async fn scale(arguments: ScaleArguments) -> anyhow::Result<()> {
 
 async fn run(arguments: RunArguments, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let RunArguments { zone, broker, seed, faults, speed, from, days, history, truth } = arguments;
-    let options = RunOptions { zone, broker, seed, faults, speed, from, days, history_months: history, truth };
+    let options = RunOptions { zone, broker, seed, faults, speed, from, days, history_months: history, resume_ms: None, truth };
     let mut logged_day = 0;
     let summary = runner::run(
         options,

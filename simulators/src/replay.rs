@@ -131,7 +131,7 @@ impl Replay {
         }
         let channel = &zone.channels[roster.meters[*meter].registers[*slot]];
         let spans = crate::truth::spans(channel, *slot, log, &[]);
-        file::write_run(&file::Header { zone, seed: 0, faults: Level::None, meters: 1, channels: 1, window, end_ms }, out)?;
+        file::write_run(&file::Header { zone, seed: 0, faults: Level::None, meters: 1, channels: 1, window }, out)?;
         file::write_months(zone, &channel.meter, &channel.item, &spans, out)?;
         file::write_alerts(&vigil.alerts, out)?;
         file::write_end(tally, end_ms, out)

@@ -1,5 +1,6 @@
 //! Plays a whole zone against a broker: history first, then the live part, step by step with the clock (`docs/wire.md`).
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::civil;
@@ -36,6 +37,8 @@ pub struct RunOptions {
     pub days: u32,
     /// Months before the live part.
     pub history_months: u32,
+    /// Goes on with a run of the same options that was stopped: up to here everything has been published and taken in.
+    pub resume_ms: Option<i64>,
     pub truth: Option<PathBuf>,
 }
 
@@ -119,7 +122,7 @@ pub async fn run(options: RunOptions, mut progress: impl FnMut(Progress) + Send,
 
     let flows = vec![0.0; zone.channels.len()];
     let mut run = Run { simulation, world, links, flows, speed: options.speed, stop };
-    let end_ms = run.play(&mut progress).await?;
+    let end_ms = run.play(options.resume_ms, &mut progress).await?;
     run.links.close().await?;
     write_truth(&run.simulation, &options, end_ms)?;
     Ok(Summary {
@@ -143,11 +146,11 @@ struct Run<'z> {
 
 impl Run<'_> {
     /// Plays slice by slice; gives the simulated time at which it ended.
-    async fn play(&mut self, progress: &mut (impl FnMut(Progress) + Send)) -> Result<i64, RunError> {
+    async fn play(&mut self, resume_ms: Option<i64>, progress: &mut (impl FnMut(Progress) + Send)) -> Result<i64, RunError> {
         let window = self.simulation.window;
-        let mut slice = Slice::before(&window);
-        self.tell_time(slice).await?;
         self.simulation.prime();
+        let mut slice = self.catch_up(resume_ms).await?;
+        self.tell_time(slice).await?;
         let mut pace = Pace::default();
         while slice.to_ms < window.to_ms && !*self.stop.borrow() {
             slice = slice.next(&window);
@@ -163,7 +166,46 @@ impl Run<'_> {
                 pace.keep(slice.to_ms - slice.from_ms, speed, &mut self.stop).await;
             }
         }
+        self.settle(slice).await?;
         Ok(slice.to_ms)
+    }
+
+    /// Plays what an earlier part of the run has published already, without publishing it again.
+    async fn catch_up(&mut self, resume_ms: Option<i64>) -> Result<Slice, RunError> {
+        let window = self.simulation.window;
+        let mut slice = Slice::before(&window);
+        let mut offline = BTreeSet::new();
+        while resume_ms.is_some_and(|resume_ms| slice.next(&window).to_ms <= resume_ms.min(window.to_ms)) {
+            slice = slice.next(&window);
+            for (gateway, online) in self.simulation.connections(slice.from_ms) {
+                if online {
+                    offline.remove(&gateway)
+                } else {
+                    offline.insert(gateway)
+                };
+            }
+            self.pass_time(slice);
+            self.simulation.leave(slice.to_ms);
+            self.simulation.tick(slice.to_ms);
+        }
+        for gateway in offline {
+            steady(self.links.connect(gateway, false), &self.stop).await?;
+        }
+        Ok(slice)
+    }
+
+    /// Waits until a collector has taken everything in, if there is one; in lock-step it has, unless the run was stopped.
+    async fn settle(&mut self, slice: Slice) -> Result<(), RunError> {
+        if self.speed == Speed::Max && !*self.stop.borrow() {
+            return Ok(());
+        }
+        let next_ms = slice.next(&self.simulation.window).to_ms;
+        let settled = self.links.clock(Clock { now_ms: slice.to_ms, next_ms, lockstep: true });
+        if let Ok(done) = tokio::time::timeout(STOP_GRACE, settled).await {
+            return Ok(done?);
+        }
+        warn!("no collector confirmed the last step; the broker keeps it for one that comes");
+        Ok(())
     }
 
     /// The clock stands at the slice's end.
@@ -190,12 +232,16 @@ impl Run<'_> {
         }
     }
 
-    async fn publish(&mut self, slice: Slice) -> Result<(), RunError> {
+    fn pass_time(&mut self, slice: Slice) {
         let window = self.simulation.window;
         for (from_ms, to_ms) in slice.steps(&window) {
             self.world.step(from_ms, to_ms, &mut self.flows);
             self.simulation.advance(from_ms, to_ms, &self.flows);
         }
+    }
+
+    async fn publish(&mut self, slice: Slice) -> Result<(), RunError> {
+        self.pass_time(slice);
         let publications = self.simulation.leave(slice.to_ms);
         let messages = publications.into_iter().map(|publication| message(&self.simulation, publication)).collect();
         steady(self.links.publish(messages), &self.stop).await

@@ -6,10 +6,8 @@ use nengtan_fleet::faults::Level;
 use nengtan_fleet::runner::Speed;
 
 use super::{CliError, TRUTH_NAME, output, start_log, stop_signal, zone_folder};
+use crate::demo::play::PlayWish;
 use crate::demo::{self, DemoError, DemoOptions};
-
-/// Live days of a demo that nobody ends.
-const DAYS_DEFAULT: u32 = 366;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -19,22 +17,22 @@ pub struct Arguments {
     /// The folder for ledger and truth; one with data is refused unless --resume.
     #[arg(long, value_name = "DIR", default_value = super::DATA_DEFAULT)]
     data: PathBuf,
-    /// Go on in a folder with data, on the day after its last one.
+    /// Go on with the demo that was stopped in the folder, with the options it was started with.
     #[arg(long)]
     resume: bool,
-    /// The same seed plays the same zone.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Faults of meters and gateways: none, field or harsh.
-    #[arg(long, default_value = "none", value_parser = level)]
-    faults: Level,
+    /// The same seed plays the same zone [default: 1].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Faults of meters and gateways: none, field or harsh [default: none].
+    #[arg(long, value_parser = level)]
+    faults: Option<Level>,
     /// Simulated seconds per second, or max.
     #[arg(long, default_value = "4320", value_parser = speed)]
     speed: Speed,
-    /// Months of hourly history before the live part; 0 for none.
-    #[arg(long, value_name = "MONTHS", default_value_t = 12)]
-    history: u32,
-    /// Live days; then the demo ends by itself.
+    /// Months of hourly history before the live part; 0 for none [default: 12].
+    #[arg(long, value_name = "MONTHS")]
+    history: Option<u32>,
+    /// Live days; then the demo ends by itself [default: 366].
     #[arg(long)]
     days: Option<u32>,
     /// error, warn, info, debug or trace.
@@ -64,18 +62,19 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         truth: arguments.data.join(TRUTH_NAME),
         data: arguments.data,
         resume: arguments.resume,
-        seed: arguments.seed,
-        faults: arguments.faults,
+        play: PlayWish { seed: arguments.seed, faults: arguments.faults, history_months: arguments.history, days: arguments.days },
         speed: arguments.speed,
-        history_months: arguments.history,
-        days: arguments.days.unwrap_or(DAYS_DEFAULT),
     };
     let data = options.data.clone();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let stop = stop_signal()?;
         demo::run(options, stop, output::line).await.map_err(|error| match error {
-            DemoError::Occupied { .. } | DemoError::WallClock { .. } => CliError::Usage(error.to_string()),
+            DemoError::Occupied { .. }
+            | DemoError::WallClock { .. }
+            | DemoError::OtherPlay { .. }
+            | DemoError::NothingToResume { .. }
+            | DemoError::Play { .. } => CliError::Usage(error.to_string()),
             DemoError::Fleet(error) if error.is_configuration() => CliError::Usage(error.to_string()),
             DemoError::Collect(error) => super::collect::collect_error(error),
             other => CliError::Failure(other.into()),

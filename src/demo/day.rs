@@ -61,14 +61,14 @@ impl DaySummary {
     }
 }
 
-/// The local day after the last one that a ledger's clock has reached; none if its clock never moved.
-pub fn after_last(data: &Path) -> Result<Option<civil::Date>, StoreError> {
+/// The engine's clock as of a ledger's last commit; none if it never moved.
+pub fn clock(data: &Path) -> Result<Option<Millis>, StoreError> {
     let ledger = store::open_to_read(data)?;
-    let rows = query(&ledger, "SELECT c.value, z.value FROM meta c, meta z WHERE c.key = 'clock' AND z.key = 'time_zone'", &[])?.rows;
-    let Some([Cell::Integer(clock), Cell::Text(zone)]) = rows.first().map(Vec::as_slice) else { return Ok(None) };
-    let time_zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-    let last = time_zone.to_datetime(Millis(*clock - 1).timestamp()).date();
-    Ok(last.tomorrow().ok())
+    let rows = query(&ledger, "SELECT value FROM meta WHERE key = 'clock'", &[])?.rows;
+    match rows.first().map(Vec::as_slice) {
+        Some([Cell::Integer(clock)]) => Ok(Some(Millis(*clock))),
+        _ => Ok(None),
+    }
 }
 
 fn real(cell: &Cell) -> f64 {

@@ -5,11 +5,11 @@
 
 mod broker;
 mod day;
+pub mod play;
 
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use nengtan_fleet::faults::Level;
 use nengtan_fleet::link;
 use nengtan_fleet::runner::{self, Phase, Progress, RunError, RunOptions, Speed};
 use tokio::sync::{oneshot, watch};
@@ -23,11 +23,20 @@ use crate::domain::zone::ClockMode;
 use crate::store::{self, StoreError};
 use broker::{EmbeddedBroker, EmbeddedBrokerError};
 use day::DaySummary;
+use play::PlayWish;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     #[error("{} holds data already; give another folder with --data, remove it, or go on in it with --resume", folder.display())]
     Occupied { folder: PathBuf },
+    #[error("{} holds no demo that was stopped; run without --resume", folder.display())]
+    NothingToResume { folder: PathBuf },
+    #[error(
+        "the demo in the folder was started with --{option} {seen}, not {wanted}; leave --{option} out, or give another folder with --data"
+    )]
+    OtherPlay { option: &'static str, seen: String, wanted: String },
+    #[error("{file}: {detail}; remove the folder, or give another one with --data", file = file.display())]
+    Play { file: PathBuf, detail: String },
     #[error("zone {zone} runs on the wall clock; a demo needs clock = \"feed\" in zone.toml")]
     WallClock { zone: String },
     #[error(transparent)]
@@ -52,11 +61,8 @@ pub struct DemoOptions {
     pub data: PathBuf,
     pub truth: PathBuf,
     pub resume: bool,
-    pub seed: u64,
-    pub faults: Level,
+    pub play: PlayWish,
     pub speed: Speed,
-    pub history_months: u32,
-    pub days: u32,
 }
 
 /// Plays the zone until its last day or `stop`; `say` gets what is meant for people.
@@ -69,7 +75,12 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     if occupied && !options.resume {
         return Err(DemoError::Occupied { folder: options.data });
     }
-    let from = if occupied { day::after_last(&options.data)? } else { None };
+    let (play, resume_ms) = if options.resume {
+        let play = options.play.resumed(&options.data)?;
+        (play, day::clock(&options.data)?)
+    } else {
+        (options.play.begun(&options.data)?, None)
+    };
     let zone_name = format!("{} · {}", profile.name_en, profile.name_zh);
     let broker = EmbeddedBroker::start().await?;
     say(&format!("{zone_name}: broker on {}, ledger in {}", broker.url(), options.data.display()))?;
@@ -101,12 +112,13 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     let run = RunOptions {
         zone: options.zone,
         broker: link::Broker { host: broker.host(), port: broker.port() },
-        seed: options.seed,
-        faults: options.faults,
+        seed: play.seed,
+        faults: play.faults,
         speed: options.speed,
-        from,
-        days: options.days,
-        history_months: if from.is_some() { 0 } else { options.history_months },
+        from: None,
+        days: play.days,
+        history_months: play.history_months,
+        resume_ms: resume_ms.map(|at| at.0),
         truth: Some(options.truth),
     };
     let bar = progress_bar();
@@ -117,7 +129,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
         played = talk(fleet, told, &bar, &summary, &say) => Some(played),
     };
     bar.finish_and_clear();
-    // What the fleet has published last is still on its way: the collector drains what has come and commits.
+    // The fleet has waited until its last step was taken in, so nothing is on its way any more.
     end_collector.send_replace(true);
     let ended = match played {
         Some(played) => {

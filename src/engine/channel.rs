@@ -69,9 +69,7 @@ impl RegisterChannel {
     pub fn post(&self, span: Span, sign: i64, interval_ms: i64, calendar: &mut LocalCalendar, batch: &mut Batch) {
         slices::cut(span, interval_ms, calendar, |slice| {
             self.post_interval(slice, span.quality, sign, batch);
-            if let Some(book) = self.book
-                && slice.energy != Quantity(0)
-            {
+            if let Some(book) = self.book {
                 self.post_shares(slice, span.quality, sign, book, batch);
             }
         });
@@ -95,17 +93,17 @@ impl RegisterChannel {
     fn post_shares(&self, slice: Slice, quality: Quality, sign: i64, book: Book, batch: &mut Batch) {
         let quantity = Quantity(sign * slice.energy.0);
         let by = |wanted| if quality == wanted { quantity } else { Quantity(0) };
-        self.post_hour(slice.hour, book, [quantity, by(Quality::Assumed), by(Quality::Estimated)], batch);
+        self.post_hour(slice.hour, book, [quantity, by(Quality::Assumed), by(Quality::Estimated)], sign, batch);
     }
 
     /// Posts a stored interval to the roll-ups again.
-    pub fn post_again(&self, hour: Millis, amounts: [Quantity; 3], batch: &mut Batch) {
+    pub fn post_again(&self, hour: Millis, amounts: [Quantity; 3], parts: i64, batch: &mut Batch) {
         if let Some(book) = self.book {
-            self.post_hour(hour, book, amounts, batch);
+            self.post_hour(hour, book, amounts, parts, batch);
         }
     }
 
-    fn post_hour(&self, hour: Millis, book: Book, [quantity, assumed, estimated]: [Quantity; 3], batch: &mut Batch) {
+    fn post_hour(&self, hour: Millis, book: Book, [quantity, assumed, estimated]: [Quantity; 3], parts: i64, batch: &mut Batch) {
         for share in &self.shares {
             let times = share.sign.abs();
             let delta = RollupDelta {
@@ -114,6 +112,7 @@ impl RegisterChannel {
                 gross: Quantity(quantity.0 * times),
                 assumed: Quantity(assumed.0 * times),
                 estimated: Quantity(estimated.0 * times),
+                parts,
                 ..RollupDelta::default()
             };
             batch.hours.entry((hour, share.entity, book)).or_default().add(&delta);

@@ -7,7 +7,7 @@ mod channel;
 mod readings;
 pub mod rejection;
 mod restore;
-mod watch;
+pub mod watch;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -125,6 +125,10 @@ pub struct Engine {
     /// The engine's clock; none in a fed zone before the first tick.
     fed: Option<Millis>,
     next: Millis,
+    /// Silence counts from here on: the clock stood still for stale timers while there was no broker.
+    heard_from: Option<Millis>,
+    /// Since when the broker's alert fires.
+    broker_lost_since: Option<Millis>,
     batch: Batch,
     effects: Effects,
     changes: Changes,

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 use std::path::Path;
 
 use super::channel::RegisterChannel;
+use super::watch::BROKER_RULE;
 use super::{Effects, Engine, EngineError, Item, ItemKind, MeterState};
 use crate::accounting::Book;
 use crate::alerts::mean::OpenInterval;
@@ -54,6 +55,8 @@ impl Engine {
             year_factors: FxHashMap::default(),
             fed: store.clock()?,
             next: Millis(i64::MIN),
+            heard_from: zone.profile().live_from,
+            broker_lost_since: None,
             batch: Batch::default(),
             effects: Effects::default(),
             changes: Changes::default(),
@@ -80,9 +83,9 @@ impl Engine {
         }
         let by_row: FxHashMap<RowId, &RegisterChannel> = self.registers.iter().map(|channel| (channel.row, channel)).collect();
         let (calendar, batch) = (&mut self.calendar, &mut self.batch);
-        self.store.each_interval(|row, start, amounts| {
+        self.store.each_interval(|row, start, amounts, parts| {
             if let Some(channel) = by_row.get(&row) {
-                channel.post_again(calendar.hour(start).start, amounts, batch);
+                channel.post_again(calendar.hour(start).start, amounts, parts, batch);
             }
         })?;
         self.assess_hours()?;
@@ -124,6 +127,15 @@ impl Engine {
                 state.valid_from = channel.valid_from;
                 state.newest = state.newest.max(known.map(|latest| latest.at));
                 state.items.push(Item { name: channel.item.clone(), kind, watched: Vec::new() });
+            }
+            // Rows for the gauges that meters send by convention, so that their numbers do not depend on who speaks first.
+            let power_factor = state.flow.filter(|(gauge, _)| *gauge == "active_power_kw").map(|_| "power_factor");
+            for gauge in state.flow.map(|(gauge, _)| gauge).into_iter().chain(power_factor) {
+                if state.items.iter().all(|item| &*item.name != gauge) {
+                    let row = self.store.channel_row(&ChannelRow::gauge(&meter.id, gauge))?;
+                    let first = latest.get(&row).map(|latest| latest.first);
+                    state.items.push(Item { name: gauge.into(), kind: ItemKind::Gauge { row, first }, watched: Vec::new() });
+                }
             }
             self.meters.push(state);
         }
@@ -214,7 +226,9 @@ impl Engine {
 
     fn restore_silence(&mut self) -> Result<(), EngineError> {
         for row in self.store.firing()? {
-            if self.rules.stale.as_ref().is_some_and(|rule| *rule.head.id == row.rule) {
+            if row.rule == BROKER_RULE {
+                self.broker_lost_since = Some(row.since);
+            } else if self.rules.stale.as_ref().is_some_and(|rule| *rule.head.id == row.rule) {
                 if let Some(meter) = self.zone.meter_of(&row.subject) {
                     self.meters[meter.0 as usize].stale_since = Some(row.since);
                 }

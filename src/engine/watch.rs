@@ -7,8 +7,15 @@ use crate::alerts::{Change, Transition};
 use crate::domain::alert_rules::RuleHead;
 use crate::domain::channel::MeterIndex;
 use crate::domain::units::{Millis, SECOND_MS};
+use crate::domain::zone::{ClockMode, Zone};
 use crate::store::batch::{Asked, PendingRow};
 
+/// A gateway has been offline for this long before its alert fires: after a broker's restart their wills are there before they are.
+const OFFLINE_HOLD_MS: i64 = 60_000;
+/// The rule of the alert that the shell raises when there is no broker; its subject is the zone.
+pub const BROKER_RULE: &str = "broker-disconnected";
+/// The broker is missed for this long before its alert fires.
+pub const BROKER_LOST_MS: i64 = 30_000;
 /// Gaps that wait to be asked for; beyond, new ones are only counted.
 const GAPS_MAX: usize = 100_000;
 
@@ -68,27 +75,28 @@ impl Engine {
         self.statuses[index.0 as usize] = true;
         voice.offline_since = if online { None } else { Some(now) };
         self.batch.gateways.push((gateway.into(), online, now));
-        self.watch_gateways(now);
     }
 
     fn watch_gateways(&mut self, now: Millis) {
         let Some(rule) = &self.rules.gateway else { return };
-        let live_from = self.zone.profile().live_from;
+        let live_from = self.heard_from;
         let after_ms = self.rules.stale.as_ref().map(|stale| stale.after_ms);
         for (voice, gateway) in self.gateways.iter_mut().zip(self.zone.gateways()) {
             let voices = gateway.meters.iter().map(|meter| {
                 let state = &self.meters[meter.0 as usize];
                 MeterVoice { newest: state.newest, stale_since: state.stale_since }
             });
+            let offline = voice.offline_since.filter(|since| now.ms_since(*since) >= OFFLINE_HOLD_MS);
             let silent = voice.offline_since.is_none()
                 && gateway.meters.len() >= 2
                 && after_ms.is_some_and(|after_ms| voices.clone().all(|voice| is_stale(&voice, now, after_ms, live_from)));
-            let fires = voice.offline_since.is_some() || silent;
+            let fires = offline.is_some() || silent || (voice.offline_since.is_some() && voice.alert_since.is_some());
             let value = (gateway.meters.len() as f64, 0.0);
             match (voice.alert_since, fires) {
                 (None, true) => {
-                    voice.alert_since = Some(now);
-                    self.batch.transitions.push(transition(&rule.head, &gateway.id, Change::Raised, value, now, now));
+                    let since = offline.unwrap_or(now);
+                    voice.alert_since = Some(since);
+                    self.batch.transitions.push(transition(&rule.head, &gateway.id, Change::Raised, value, since, now));
                 }
                 (Some(since), false) => {
                     voice.alert_since = None;
@@ -102,7 +110,7 @@ impl Engine {
 
     fn watch_meters(&mut self, now: Millis) {
         let Some(rule) = &self.rules.stale else { return };
-        let live_from = self.zone.profile().live_from;
+        let live_from = self.heard_from;
         for (state, meter) in self.meters.iter_mut().zip(self.zone.meters()) {
             let voice = MeterVoice { newest: state.newest, stale_since: state.stale_since };
             let (Some(newest), None) = (voice.newest, voice.stale_since) else { continue };
@@ -117,6 +125,28 @@ impl Engine {
             let silent_s = now.ms_since(newest) as f64 / SECOND_MS as f64;
             let limit_s = rule.after_ms as f64 / SECOND_MS as f64;
             self.batch.transitions.push(transition(&rule.head, &meter.id, Change::Raised, (silent_s, limit_s), newest, now));
+        }
+    }
+
+    /// There has been no broker since a moment: one alert, whatever else falls silent.
+    pub fn broker_lost(&mut self, since: Millis, now: Millis) {
+        if self.broker_lost_since.is_none() {
+            self.broker_lost_since = Some(since);
+            let lost_s = now.ms_since(since) as f64 / SECOND_MS as f64;
+            let raised = broker_transition(&self.zone, Change::Raised, lost_s, since, now);
+            self.batch.transitions.push(raised);
+        }
+    }
+
+    /// The broker is there: stale timers go on from here.
+    pub fn broker_back(&mut self, now: Millis) {
+        if self.zone.profile().clock == ClockMode::Wall {
+            self.heard_from = self.heard_from.max(Some(now));
+        }
+        if let Some(since) = self.broker_lost_since.take() {
+            let lost_s = now.ms_since(since) as f64 / SECOND_MS as f64;
+            let cleared = broker_transition(&self.zone, Change::Cleared, lost_s, since, now);
+            self.batch.transitions.push(cleared);
         }
     }
 
@@ -143,6 +173,11 @@ impl Engine {
         });
         self.gaps = waiting;
     }
+}
+
+fn broker_transition(zone: &Zone, change: Change, lost_s: f64, since: Millis, at: Millis) -> Transition {
+    let limit = BROKER_LOST_MS as f64 / SECOND_MS as f64;
+    Transition { rule: BROKER_RULE.into(), subject: zone.id().into(), severity: "critical", change, value: lost_s, limit, since, at }
 }
 
 fn transition(head: &RuleHead, subject: &str, change: Change, (value, limit): (f64, f64), since: Millis, at: Millis) -> Transition {

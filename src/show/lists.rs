@@ -69,7 +69,7 @@ pub fn quality(ledger: &Connection, selection: &Selection) -> Result<Table, Show
         wanted.to.map_or(Cell::Integer(i64::MAX), |to| Cell::Integer(to.0)),
     ];
     let restricted = of_entities(selection, "c.entity", &mut parameters);
-    let (first, last) = (local("MIN(r.ts)"), local("MAX(r.ts)"));
+    let (first, last) = (local("first_ts"), local("last_ts"));
     let class = |number: u8, name: &str| format!("SUM(r.verdict & 15 = {number}) AS {name}");
     let classes = [(3, "rollover"), (4, "reset"), (6, "new_serial"), (7, "rebased"), (8, "frozen"), (9, "dip"), (10, "spike"), (0, "held")]
         .map(|(number, name)| class(number, name))
@@ -80,10 +80,12 @@ pub fn quality(ledger: &Connection, selection: &Selection) -> Result<Table, Show
         )
     };
     let sql = format!(
-        "SELECT c.meter, c.item, c.entity, {first} AS first_at, {last} AS last_at, COUNT(*) AS readings, {classes}, \
+        "SELECT meter, item, entity, {first} AS first_at, {last} AS last_at, readings, rollover, reset, new_serial, rebased, frozen, dip, spike, held, \
+         ambiguous, measured_share, assumed_share, estimated_share FROM (SELECT c.meter, c.item, c.entity, MIN(r.ts) AS first_ts, \
+         MAX(r.ts) AS last_ts, COUNT(*) AS readings, {classes}, \
          SUM(r.verdict & 64 <> 0) AS ambiguous, {} AS measured_share, {} AS assumed_share, {} AS estimated_share \
          FROM reading_row r JOIN channel_row c ON c.id = r.channel WHERE r.verdict IS NOT NULL AND r.ts >= ?1 AND r.ts < ?2{restricted} \
-         GROUP BY r.channel ORDER BY c.meter, c.item",
+         GROUP BY r.channel) ORDER BY meter, item",
         share(0),
         share(1),
         share(2)

@@ -60,6 +60,8 @@ pub struct RollupDelta {
     pub assumed: Quantity,
     pub estimated: Quantity,
     pub assessed: Assessed,
+    /// Spans that came less spans that went.
+    pub parts: i64,
 }
 
 impl RollupDelta {
@@ -69,6 +71,7 @@ impl RollupDelta {
         self.gross += other.gross;
         self.assumed += other.assumed;
         self.estimated += other.estimated;
+        self.parts += other.parts;
         self.assessed.co2e += other.assessed.co2e;
         self.assessed.ce_calorific += other.assessed.ce_calorific;
         self.assessed.ce_primary += other.assessed.ce_primary;

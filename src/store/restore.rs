@@ -134,11 +134,17 @@ impl Store {
     }
 
     /// All intervals, in order of time.
-    pub fn each_interval(&self, mut each: impl FnMut(RowId, Millis, [Quantity; 3])) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare("SELECT channel, ts, quantity, assumed, estimated FROM interval_row ORDER BY ts")?;
+    pub fn each_interval(&self, mut each: impl FnMut(RowId, Millis, [Quantity; 3], i64)) -> Result<(), StoreError> {
+        let mut statement =
+            self.connection.prepare("SELECT channel, ts, quantity, assumed, estimated, parts FROM interval_row ORDER BY ts")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            each(RowId(row.get(0)?), Millis(row.get(1)?), [Quantity(row.get(2)?), Quantity(row.get(3)?), Quantity(row.get(4)?)]);
+            each(
+                RowId(row.get(0)?),
+                Millis(row.get(1)?),
+                [Quantity(row.get(2)?), Quantity(row.get(3)?), Quantity(row.get(4)?)],
+                row.get(5)?,
+            );
         }
         Ok(())
     }

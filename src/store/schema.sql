@@ -30,7 +30,7 @@ CREATE TABLE swap_row (
 
 CREATE TABLE latest_row (channel INTEGER PRIMARY KEY, first_ts INTEGER NOT NULL, ts INTEGER NOT NULL, value NOT NULL);
 
--- parts: how many spans have a share in the interval; a row without one is deleted.
+-- parts, here and below: how many shares of spans the row is made of; a row without one is deleted.
 CREATE TABLE interval_row (
   ts INTEGER NOT NULL, channel INTEGER NOT NULL, minutes INTEGER NOT NULL, quantity INTEGER NOT NULL,
   assumed INTEGER NOT NULL, estimated INTEGER NOT NULL, parts INTEGER NOT NULL, PRIMARY KEY (ts, channel)) WITHOUT ROWID;
@@ -39,7 +39,7 @@ CREATE TABLE interval_row (
 CREATE TABLE rollup_row (
   level INTEGER NOT NULL, ts INTEGER NOT NULL, entity INTEGER NOT NULL, carrier INTEGER NOT NULL, quantity INTEGER NOT NULL,
   gross INTEGER NOT NULL, assumed INTEGER NOT NULL, estimated INTEGER NOT NULL,
-  co2e_ug INTEGER NOT NULL, ce_calorific_ug INTEGER NOT NULL, ce_primary_ug INTEGER NOT NULL,
+  co2e_ug INTEGER NOT NULL, ce_calorific_ug INTEGER NOT NULL, ce_primary_ug INTEGER NOT NULL, parts INTEGER NOT NULL,
   PRIMARY KEY (level, ts, entity, carrier)) WITHOUT ROWID;
 
 CREATE TABLE factor_row (

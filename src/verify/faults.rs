@@ -33,8 +33,10 @@ pub fn check(truth: &Truth) -> Vec<Finding> {
     kinds.sort_unstable();
     let end = truth.end;
     let played: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let stopped = end.at < truth.run.to;
     let figure = format!(
-        "{}; duplicates {}, reordered {}, late {} of {} readings",
+        "{}{}; duplicates {}, reordered {}, late {} of {} readings",
+        if stopped { "stopped early, so nothing is promised; " } else { "" },
         played.join(", "),
         end.duplicates,
         end.reordered,
@@ -42,7 +44,7 @@ pub fn check(truth: &Truth) -> Vec<Finding> {
         end.readings
     );
     let mut tally = Tally::default();
-    if truth.run.faults == "harsh" {
+    if truth.run.faults == "harsh" && !stopped {
         let live_from = truth.run.live_from.map_or(truth.run.from, |live_from| live_from.max(truth.run.from));
         let scale = (truth.run.to - live_from) as f64 / DAY_MS / 30.0 * truth.run.meters as f64 / 300.0;
         for (kind, promised) in HARSH {

@@ -71,6 +71,7 @@ pub struct End {
     pub duplicates: u64,
     pub reordered: u64,
     pub late: u64,
+    pub at: i64,
 }
 
 #[derive(Debug)]

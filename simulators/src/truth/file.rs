@@ -20,14 +20,12 @@ pub struct Header<'a> {
     pub meters: usize,
     pub channels: usize,
     pub window: &'a Window,
-    /// Up to where the run came.
-    pub end_ms: i64,
 }
 
 /// Writes everything a finished run knows; the line `end` comes last and makes the file complete.
 pub fn write(simulation: &Simulation, seed: u64, faults: Level, end_ms: i64, out: &mut impl Write) -> io::Result<()> {
     let (meters, channels) = (simulation.roster.meters.len(), simulation.zone.channels.len());
-    write_run(&Header { zone: simulation.zone, seed, faults, meters, channels, window: &simulation.window, end_ms }, out)?;
+    write_run(&Header { zone: simulation.zone, seed, faults, meters, channels, window: &simulation.window }, out)?;
     for (meter, roster) in simulation.roster.meters.iter().enumerate() {
         for slot in 0..roster.registers.len() {
             let item = &simulation.zone.channels[roster.registers[slot]].item;
@@ -42,8 +40,8 @@ pub fn write(simulation: &Simulation, seed: u64, faults: Level, end_ms: i64, out
 }
 
 pub fn write_run(header: &Header, out: &mut impl Write) -> io::Result<()> {
-    let Header { zone, seed, faults, meters, channels, window, end_ms } = header;
-    let line = json!({"kind": "run", "zone": zone.id, "seed": seed, "faults": faults.name(), "from": window.start_ms, "to": end_ms,
+    let Header { zone, seed, faults, meters, channels, window } = header;
+    let line = json!({"kind": "run", "zone": zone.id, "seed": seed, "faults": faults.name(), "from": window.start_ms, "to": window.to_ms,
         "meters": meters, "channels": channels, "live_from": window.live_from_ms});
     writeln!(out, "{line}")
 }
