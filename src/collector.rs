@@ -138,7 +138,11 @@ impl Shell {
                         idle_from = Some(Instant::now());
                         ready();
                     }
-                    Some(FromBroker::Lost) => lost_at = lost_at.or_else(|| Some(wall_now())),
+                    Some(FromBroker::Lost) => {
+                        lost_at = lost_at.or_else(|| Some(wall_now()));
+                        // Idle is who could have been told something: the time without a broker does not count.
+                        idle_from = None;
+                    }
                     None => break,
                 },
                 () = sleep_until(wake), if wake.is_some() => {

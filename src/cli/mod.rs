@@ -132,7 +132,9 @@ impl From<std::io::Error> for CliError {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
         match error {
-            StoreError::NoLedger { .. } | StoreError::Version { .. } | StoreError::OtherZone { .. } => CliError::Usage(error.to_string()),
+            StoreError::NoLedger { .. } | StoreError::NotReadOnly | StoreError::Version { .. } | StoreError::OtherZone { .. } => {
+                CliError::Usage(error.to_string())
+            }
             StoreError::Locked { .. } | StoreError::Folder { .. } | StoreError::Sqlite(_) | StoreError::Overflow { .. } => {
                 CliError::Failure(error.into())
             }

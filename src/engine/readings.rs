@@ -22,6 +22,8 @@ const GAP_HALF_INTERVALS: i64 = 3;
 /// Intervals to wait before a gap is asked for: it may just be late.
 const GAP_PATIENCE_INTERVALS: i64 = 2;
 
+/// Gauges kept of one meter, those of meters.csv included; further ones are counted and not kept.
+const ITEMS_PER_METER_MAX: usize = 64;
 /// Endings of item names that say their unit; other items are counted and not kept.
 const KNOWN_UNITS: [&str; 38] = [
     "kwh", "mwh", "wh", "kw", "mw", "w", "kvar", "kvarh", "kva", "v", "kv", "a", "hz", "factor", "pct", "c", "k", "m3", "m3_h", "l", "l_h",
@@ -125,7 +127,7 @@ impl Engine {
             return Ok(Some(item));
         }
         let known = KNOWN_UNITS.iter().any(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')));
-        if !known || self.zone.is_virtual(meter) {
+        if !known || self.meters[index].items.len() >= ITEMS_PER_METER_MAX || self.zone.is_virtual(meter) {
             return Ok(None);
         }
         let id = &self.zone.meter(meter).id;
@@ -154,9 +156,12 @@ impl Engine {
         }
         let row = self.registers[register].row;
         match outcome {
+            // The set may still have learnt a later count or another gauge from it.
             Outcome::Duplicate => {
                 self.count("duplicates", 1);
-                return Ok(false);
+                if self.changes.marks.is_empty() {
+                    return Ok(false);
+                }
             }
             Outcome::Inserted => {}
             Outcome::Lost(_) => {

@@ -77,8 +77,10 @@ impl Engine {
 
     /// Makes the roll-ups anew if meters.csv now says something else of what is summed.
     fn restore_rollups(&mut self) -> Result<(), EngineError> {
-        let shares: Vec<_> = self.registers.iter().map(|channel| (channel.row, channel.shares.clone())).collect();
-        if !self.store.keep_shares(&shares)? {
+        let of_channel = |channel: &RegisterChannel| channel.shares.iter().map(|share| (channel.row, *share)).collect::<Vec<_>>();
+        let mut shares: Vec<_> = self.registers.iter().flat_map(of_channel).collect();
+        shares.sort_unstable();
+        if self.store.shares()? == shares {
             return Ok(());
         }
         let by_row: FxHashMap<RowId, &RegisterChannel> = self.registers.iter().map(|channel| (channel.row, channel)).collect();
@@ -89,7 +91,7 @@ impl Engine {
             }
         })?;
         self.assess_hours()?;
-        self.store.commit(&mut self.batch, &mut self.calendar)?;
+        self.store.replace_rollups(&shares, &mut self.batch, &mut self.calendar)?;
         Ok(())
     }
 

@@ -86,9 +86,10 @@ impl Engine {
                 let state = &self.meters[meter.0 as usize];
                 MeterVoice { newest: state.newest, stale_since: state.stale_since }
             });
+            let voices = voices.filter(|voice| voice.newest.is_some());
             let offline = voice.offline_since.filter(|since| now.ms_since(*since) >= OFFLINE_HOLD_MS);
             let silent = voice.offline_since.is_none()
-                && gateway.meters.len() >= 2
+                && voices.clone().count() >= 2
                 && after_ms.is_some_and(|after_ms| voices.clone().all(|voice| is_stale(&voice, now, after_ms, live_from)));
             let fires = offline.is_some() || silent || (voice.offline_since.is_some() && voice.alert_since.is_some());
             let value = (gateway.meters.len() as f64, 0.0);

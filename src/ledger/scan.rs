@@ -122,12 +122,14 @@ impl Scan<'_> {
             return State::Pending(p);
         }
         let energy = Quantity(register.0 - self.marks[p].register().0);
-        if energy.0 == 0 && self.stood_still(p, index) {
+        // Once frozen it stays so until the register moves, however little flows.
+        let frozen_before = self.marks[p].verdict.class == Class::Frozen;
+        if energy.0 == 0 && (frozen_before || self.stood_still(p, index)) {
             self.decide(index, Class::Frozen, energy, Quality::Assumed, false);
             self.doubt(p);
         } else {
             self.decide(index, Class::Normal, energy, Quality::Measured, false);
-            if self.marks[p].verdict.class == Class::Frozen {
+            if frozen_before {
                 self.doubt(index);
             }
         }

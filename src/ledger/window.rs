@@ -80,7 +80,11 @@ impl Window {
         let outcome = insert(&mut self.marks, Reach { from_first: !self.truncated, to_last: true }, limits, mark, changes);
         if self.marks.len() > MARKS_MAX {
             let from = self.marks.len() - MARKS_KEPT;
-            if let Some(cut) = self.marks[..from].iter().rposition(|mark| mark.verdict.anchor) {
+            if let Some(mut cut) = self.marks[..from].iter().rposition(|mark| mark.verdict.anchor) {
+                // A swap and the reading of the same moment stay together: the store is asked by time.
+                while cut > 0 && self.marks[cut - 1].at == self.marks[cut].at {
+                    cut -= 1;
+                }
                 self.marks.drain(..cut);
                 self.truncated = self.truncated || cut > 0;
             }
@@ -138,11 +142,8 @@ fn insert(marks: &mut Vec<Mark>, reach: Reach, limits: Limits, mark: Mark, chang
         return Outcome::NeedsHistory;
     }
     if let Some(twin) = twin {
-        if twin.what == mark.what {
-            return Outcome::Duplicate;
-        }
         if rank(&mark) <= rank(&twin) {
-            return Outcome::Lost(mark);
+            return if twin.what == mark.what { Outcome::Duplicate } else { Outcome::Lost(mark) };
         }
         marks[at] = mark;
     } else {
@@ -157,7 +158,12 @@ fn insert(marks: &mut Vec<Mark>, reach: Reach, limits: Limits, mark: Mark, chang
         let before = if end == at { twin } else { Some(scan.marks[end]) };
         changes.before.extend(before);
         scan.take(end);
-        let same = end > at && scan.state == State::Settled(end) && before.is_some_and(|mark| mark.verdict.anchor);
+        let same = end > at
+            && scan.state == State::Settled(end)
+            && before.is_some_and(|mark| {
+                let (before, now) = (mark.verdict, scan.marks[end].verdict);
+                before.anchor && before.class == now.class
+            });
         same_again = if same { same_again + 1 } else { 0 };
         if let (SAME_AGAIN, Some(before)) = (same_again, before) {
             // What follows has not changed, so neither has its word on this mark.
@@ -179,17 +185,21 @@ fn insert(marks: &mut Vec<Mark>, reach: Reach, limits: Limits, mark: Mark, chang
     let before = &changes.before;
     changes.marks.extend(marks[start..end].iter().filter(|mark| !before.contains(mark)));
     match twin {
+        Some(same) if same.what == mark.what => Outcome::Duplicate,
         Some(loser) => Outcome::Lost(loser),
         None => Outcome::Inserted,
     }
 }
 
-/// Of two values of one moment the higher wins: the later count of the gateway, then the larger register.
-fn rank(mark: &Mark) -> (i64, Quantity, Quantity) {
-    match mark.what {
-        What::Reading(register) => (mark.seq, register, Quantity(0)),
-        What::Swap { closing, opening } => (mark.seq, closing, opening),
-    }
+/// Of two marks of one moment the higher stays: the later count of the gateway, then the larger register; then, for two of the same value, the
+/// larger of what came with it.
+fn rank(mark: &Mark) -> (i64, Quantity, Quantity, u32, u32) {
+    let (value, opening) = match mark.what {
+        What::Reading(register) => (register, Quantity(0)),
+        What::Swap { closing, opening } => (closing, opening),
+    };
+    // Flows are magnitudes, so their bits are ordered as they are.
+    (mark.seq, value, opening, mark.flow_per_h.map_or(0, f32::to_bits), mark.serial)
 }
 
 fn spans(from: Option<Millis>, marks: &[Mark], out: &mut Vec<Span>) {

@@ -20,6 +20,8 @@ struct Sums {
     assumed: i128,
     estimated: i128,
     co2e_ug: i128,
+    /// The latest local year of what was summed; its factor stands for the row.
+    year: i16,
 }
 
 impl Sums {
@@ -92,8 +94,8 @@ pub fn carbon(ledger: &Connection, selection: &Selection, by: By) -> Result<Tabl
     ]);
     for ((from, to, entity, book), sums) in sums(ledger, &mut wanted, by)? {
         let Some((book, (id, name_en, name_zh))) = book_of(book).zip(names.get(&entity)) else { continue };
-        let year = wanted.calendar.date(from).year();
-        let Some(factor) = factors.get(&(book as u8, year)) else { continue };
+        // What has no factor has no carbon by its nature: the engine refuses to start where one is missing.
+        let Some(factor) = factors.get(&(book as u8, sums.year)) else { continue };
         let scope = if book == Book::NaturalGas { 1 } else { 2 };
         table.rows.push(vec![
             Cell::Text(id.clone()),
@@ -165,6 +167,7 @@ fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeMap<K
         into.assumed += row.sums.assumed;
         into.estimated += row.sums.estimated;
         into.co2e_ug += row.sums.co2e_ug;
+        into.year = into.year.max(row.sums.year);
     }
     Ok(sums)
 }
@@ -211,7 +214,14 @@ fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel) -> 
             RollupLevel::Month => wanted.calendar.month(start).end,
         };
         let amount = |index: usize| row.get::<_, i64>(index).map(i128::from);
-        let sums = Sums { quantity: amount(3)?, gross: amount(4)?, assumed: amount(5)?, estimated: amount(6)?, co2e_ug: amount(7)? };
+        let sums = Sums {
+            quantity: amount(3)?,
+            gross: amount(4)?,
+            assumed: amount(5)?,
+            estimated: amount(6)?,
+            co2e_ug: amount(7)?,
+            year: wanted.calendar.date(start).year(),
+        };
         out.push(SourceRow { start, end, entity: row.get(1)?, book: row.get(2)?, sums });
     }
     Ok(out)
@@ -232,9 +242,10 @@ fn intervals(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow
         let end = start.plus_ms(row.get::<_, i64>(1)? * 60_000);
         let book: u8 = row.get(3)?;
         let amount = |index: usize| row.get::<_, i64>(index).map(i128::from);
-        let mg_per_unit = factors.get(&(book, wanted.calendar.date(start).year())).map_or(0, |factor| factor.mg_per_unit);
+        let year = wanted.calendar.date(start).year();
+        let mg_per_unit = factors.get(&(book, year)).map_or(0, |factor| factor.mg_per_unit);
         let co2e_ug = amount(8)? * i128::from(mg_per_unit);
-        let sums = Sums { quantity: amount(4)?, gross: amount(5)?, assumed: amount(6)?, estimated: amount(7)?, co2e_ug };
+        let sums = Sums { quantity: amount(4)?, gross: amount(5)?, assumed: amount(6)?, estimated: amount(7)?, co2e_ug, year };
         out.push(SourceRow { start, end, entity: row.get(2)?, book, sums });
     }
     Ok(out)

@@ -41,6 +41,8 @@ pub enum StoreError {
         "no ledger in {folder}, wanted a folder with {FILE_NAME}; run `nengtan demo` or `nengtan collect` first, or name the folder with --data"
     )]
     NoLedger { folder: PathBuf },
+    #[error("the statement would write, or gives no rows; wanted one that only reads, such as SELECT")]
+    NotReadOnly,
     #[error("store: {0}; check the disk's free space and the folder's permissions")]
     Sqlite(#[from] rusqlite::Error),
     #[error("store: {what} of {key} does not fit 64 bits; split the zone, or check the ratings in meters.csv")]

@@ -49,6 +49,9 @@ impl Table {
 /// Runs one read-only statement. Blobs come as text with what is not UTF-8 replaced.
 pub fn query(connection: &Connection, sql: &str, parameters: &[Cell]) -> Result<Table, StoreError> {
     let mut statement = connection.prepare(sql)?;
+    if !statement.readonly() || statement.column_count() == 0 {
+        return Err(StoreError::NotReadOnly);
+    }
     let columns = statement.column_names().map(str::to_owned).collect::<Vec<_>>();
     let width = columns.len();
     let parameters = parameters.iter().map(|cell| match cell {

@@ -110,27 +110,12 @@ impl Store {
         Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).map(RowId)?)
     }
 
-    /// Keeps the shares of all channels. Gives whether they differ from the ones that made the stored roll-ups.
-    pub fn keep_shares(&mut self, shares: &[(RowId, Vec<Share>)]) -> Result<bool, StoreError> {
-        let mut wanted: Vec<(RowId, Share)> = shares.iter().flat_map(|(row, own)| own.iter().map(|share| (*row, *share))).collect();
-        wanted.sort_unstable();
+    /// The shares that made the stored roll-ups, in order of channel and entity.
+    pub fn shares(&self) -> Result<Vec<(RowId, Share)>, StoreError> {
         let mut statement = self.connection.prepare("SELECT channel, entity, sign, bought FROM share_row ORDER BY channel, entity")?;
         let rows = statement
             .query_map([], |row| Ok((RowId(row.get(0)?), Share { entity: RowId(row.get(1)?), sign: row.get(2)?, bought: row.get(3)? })))?;
-        let stored = rows.collect::<Result<Vec<_>, _>>()?;
-        drop(statement);
-        if stored == wanted {
-            return Ok(false);
-        }
-        let transaction = self.connection.transaction()?;
-        transaction.execute("DELETE FROM share_row", [])?;
-        transaction.execute("DELETE FROM rollup_row", [])?;
-        for (channel, share) in &wanted {
-            let values = params![channel.0, share.entity.0, share.sign, share.bought];
-            transaction.prepare_cached("INSERT INTO share_row VALUES (?1, ?2, ?3, ?4)")?.execute(values)?;
-        }
-        transaction.commit()?;
-        Ok(true)
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// All intervals, in order of time.

@@ -3,6 +3,7 @@
 use rusqlite::{Transaction, params};
 
 use super::batch::{Batch, RollupDelta, RollupKey, RollupLevel, RowId, Value};
+use super::restore::Share;
 use super::{Store, StoreError};
 use crate::alerts::Change;
 use crate::domain::calendar::LocalCalendar;
@@ -26,6 +27,26 @@ impl Store {
         if let Some(now) = batch.now {
             transaction.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('clock', ?1)")?.execute([now.0])?;
         }
+        transaction.commit()?;
+        batch.clear();
+        Ok(())
+    }
+
+    /// Takes new shares, and the roll-ups made with them in the place of the old ones; both or neither.
+    pub fn replace_rollups(
+        &mut self,
+        shares: &[(RowId, Share)],
+        batch: &mut Batch,
+        calendar: &mut LocalCalendar,
+    ) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        transaction.execute("DELETE FROM share_row", [])?;
+        transaction.execute("DELETE FROM rollup_row", [])?;
+        for (channel, share) in shares {
+            let values = params![channel.0, share.entity.0, share.sign, share.bought];
+            transaction.prepare_cached("INSERT INTO share_row VALUES (?1, ?2, ?3, ?4)")?.execute(values)?;
+        }
+        rollups(&transaction, batch, calendar)?;
         transaction.commit()?;
         batch.clear();
         Ok(())

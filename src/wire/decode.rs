@@ -14,6 +14,8 @@ use crate::domain::units::Millis;
 
 /// The largest payload that is looked into; a broker should allow no more.
 pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
+/// The most values of one reading.
+const VALUES_MAX: usize = 256;
 /// The longest name of a meter, item or serial number.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -249,6 +251,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values<'de>, A::Error> {
                 let mut values = Vec::with_capacity(3);
                 while let Some((Name(item), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    if values.len() == VALUES_MAX {
+                        return Err(de::Error::custom(format!("more than {VALUES_MAX} values in one reading")));
+                    }
                     values.push((item, value.get()));
                 }
                 if values.is_empty() {

@@ -221,7 +221,10 @@ impl Planner<'_> {
                 let enough = (10 * scale.step) as f64 + 0.03 * scale.rating_per_h as f64 * hours;
                 // Only where the flow gauge tells on the counter (docs/registers.md).
                 let told = registers.len() == 1 && self.roster.meters[meter].flow.is_some();
-                told && self.preview.between(channel, from_ms, to_ms) > enough
+                let at_once = (16 * scale.step) as f64 + 0.02 * scale.rating_per_h as f64;
+                let shows_at_once =
+                    [from_ms, from_ms + HOUR_MS].iter().all(|at_ms| self.preview.between(channel, *at_ms, at_ms + HOUR_MS) > at_once);
+                told && shows_at_once && self.preview.between(channel, from_ms, to_ms) > enough
             }
             Kind::SwapDeclared | Kind::ClockDrift | Kind::Gap | Kind::GatewayOffline => true,
         }
