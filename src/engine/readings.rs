@@ -16,7 +16,7 @@ use crate::wire::decode::{Reading, Swap};
 /// A reading so much older than the newest is counted as late.
 const LATE_MS: i64 = HOUR_MS;
 /// How far around an old reading the store is first asked for its neighbours.
-const STRETCH_MS: i64 = 3 * HOUR_MS;
+const STRETCH_MS: i64 = 2 * HOUR_MS;
 /// A stretch without readings of more than this many intervals, in halves, is a gap.
 const GAP_HALF_INTERVALS: i64 = 3;
 /// Intervals to wait before a gap is asked for: it may just be late.
