@@ -2,6 +2,7 @@
 //!
 //! Invariants: a message is acknowledged only after its commit; nothing is told (log, alert topics, requests to gateways, lock-step) before it.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::config::zone_folder::ZoneFolder;
 use crate::domain::units::Millis;
 use crate::engine::watch::BROKER_LOST_MS;
 use crate::engine::{Effects, Engine, EngineError};
-use crate::mqtt::{self, Delivery, FromBroker, Link, MqttError};
+use crate::mqtt::{self, Delivery, FromBroker, Link, MqttError, Publication};
 use crate::store::StoreError;
 use crate::wire::{encode, topic};
 
@@ -74,7 +75,15 @@ pub async fn run(
 
     let mut tasks = JoinSet::new();
     tasks.spawn(mqtt::poll(options.broker, link.clone(), event_loop, filter, to_engine));
-    let shell = Shell { engine, link: link.clone(), batch: options.batch, unacknowledged: Vec::new(), summary: Summary::default() };
+    let shell = Shell {
+        engine,
+        link: link.clone(),
+        batch: options.batch,
+        unacknowledged: Vec::new(),
+        committed: VecDeque::new(),
+        publications: VecDeque::new(),
+        summary: Summary::default(),
+    };
     // The engine's commits block, so it gets a thread of its own.
     let runtime = tokio::runtime::Handle::current();
     let mut engine_task =
@@ -83,8 +92,11 @@ pub async fn run(
         done = &mut engine_task => {
             let summary = done??;
             link.disconnect();
-            if tokio::time::timeout(DISCONNECT_WAIT, tasks.join_next()).await.is_err() {
-                debug!("the broker did not take the end of the connection in time");
+            // The engine also ends when the connection is given up; then it is the connection that has something to say.
+            match tokio::time::timeout(DISCONNECT_WAIT, tasks.join_next()).await {
+                Ok(Some(polled)) => polled??,
+                Ok(None) => {}
+                Err(_) => debug!("the broker did not take the end of the connection in time"),
             }
             Ok(summary)
         }
@@ -96,11 +108,21 @@ pub async fn run(
     }
 }
 
+/// What waits for room in the connection's queue is tried again after this time.
+const ROOM_WAIT: Duration = Duration::from_millis(20);
+/// Publications handed over at once: a storm of them must leave room for acknowledgements.
+const PUBLICATIONS_AT_ONCE: usize = 100;
+/// Publications that wait; beyond, the oldest go.
+const PUBLICATIONS_MAX: usize = 100_000;
+
 struct Shell {
     engine: Engine,
     link: Link,
     batch: BatchLimits,
     unacknowledged: Vec<Delivery>,
+    /// Committed, to be acknowledged in this order.
+    committed: VecDeque<Delivery>,
+    publications: VecDeque<Publication>,
     summary: Summary,
 }
 
@@ -119,7 +141,8 @@ impl Shell {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let idle_until = idle_from.zip(exit_when_idle).map(|(from, length)| from + length);
-            let wake = commit_at.or(idle_until);
+            let room_at = self.has_to_send().then(|| Instant::now() + ROOM_WAIT);
+            let wake = [commit_at, room_at, idle_until].into_iter().flatten().min();
             tokio::select! {
                 told = from_broker.recv() => match told {
                     Some(FromBroker::Message(delivery)) => {
@@ -146,8 +169,10 @@ impl Shell {
                     None => break,
                 },
                 () = sleep_until(wake), if wake.is_some() => {
-                    if commit_at.take().is_some() {
+                                        self.send();
+                    if commit_at.is_some_and(|at| at <= Instant::now()) {
                         self.commit()?;
+                        commit_at = None;
                     } else if idle_until.is_some_and(|until| until <= Instant::now()) {
                         break;
                     }
@@ -189,14 +214,38 @@ impl Shell {
     fn commit(&mut self) -> Result<(), CollectError> {
         let effects = self.engine.commit()?;
         self.summary.commits += 1;
-        for delivery in self.unacknowledged.drain(..) {
-            self.link.acknowledge(&delivery);
-        }
+        self.committed.extend(self.unacknowledged.drain(..));
         self.tell(effects);
+        self.send();
         Ok(())
     }
 
-    fn tell(&self, effects: Effects) {
+    fn has_to_send(&self) -> bool {
+        !self.committed.is_empty() || !self.publications.is_empty()
+    }
+
+    /// Hands over what fits: acknowledgements first, then publications.
+    fn send(&mut self) {
+        while self.committed.front().is_some_and(|delivery| self.link.acknowledge(delivery)) {
+            self.committed.pop_front();
+        }
+        for _ in 0..PUBLICATIONS_AT_ONCE {
+            if !self.publications.front().is_some_and(|publication| self.link.publish(publication)) {
+                return;
+            }
+            self.publications.pop_front();
+        }
+    }
+
+    fn publish(publications: &mut VecDeque<Publication>, topic: String, payload: Vec<u8>, retain: bool) {
+        if publications.len() == PUBLICATIONS_MAX {
+            publications.pop_front();
+            warn!(waiting = PUBLICATIONS_MAX, "too much waits for the broker; the oldest publication goes");
+        }
+        publications.push_back(Publication { topic, payload, retain });
+    }
+
+    fn tell(&mut self, effects: Effects) {
         let zone = self.engine.zone();
         let tz = &zone.profile().time_zone;
         for (rejection, more) in effects.rejections {
@@ -215,15 +264,16 @@ impl Shell {
                 since: encode::rfc3339(transition.since, tz),
                 at: encode::rfc3339(transition.at, tz),
             };
-            self.link.publish(&topic::alert(zone.id(), &transition.rule, &transition.subject), encode::alert(&message), true);
+            let topic = topic::alert(zone.id(), &transition.rule, &transition.subject);
+            Self::publish(&mut self.publications, topic, encode::alert(&message), true);
         }
         for ask in effects.asks {
             info!(gateway = %ask.gateway, meter = %ask.meter, from = %encode::rfc3339(ask.from, tz), "asking for missing readings");
             let payload = encode::backfill(&ask.meter, ask.from, ask.to, tz);
-            self.link.publish(&topic::backfill(zone.id(), &ask.gateway), payload, false);
+            Self::publish(&mut self.publications, topic::backfill(zone.id(), &ask.gateway), payload, false);
         }
         if let Some(now) = effects.done {
-            self.link.publish(&topic::clock_done(zone.id()), encode::clock_done(now, tz), false);
+            Self::publish(&mut self.publications, topic::clock_done(zone.id()), encode::clock_done(now, tz), false);
         }
     }
 }

@@ -57,6 +57,14 @@ pub struct Delivery {
     generation: u64,
 }
 
+/// A message to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub retain: bool,
+}
+
 /// The engine's hand on the connection.
 #[derive(Clone, Debug)]
 pub struct Link {
@@ -67,23 +75,19 @@ pub struct Link {
 }
 
 impl Link {
-    /// Acknowledges a message unless its connection is gone; then the broker delivers it again.
-    pub fn acknowledge(&self, delivery: &Delivery) {
+    /// Acknowledges a message unless its connection is gone: then the broker delivers it again. False if there is no room now; try again later.
+    #[must_use]
+    pub fn acknowledge(&self, delivery: &Delivery) -> bool {
         let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        if *generation == delivery.generation
-            && delivery.publish.qos != QoS::AtMostOnce
-            && let Err(error) = self.client.try_ack(&delivery.publish)
-        {
-            // The queue holds two windows; if it is full after all, the broker delivers again after the next reconnect.
-            warn!(%error, "acknowledgement not sent");
-        }
+        let lapsed = *generation != delivery.generation || delivery.publish.qos == QoS::AtMostOnce;
+        lapsed || self.client.try_ack(&delivery.publish).is_ok()
     }
 
-    /// Publishes at least once, without waiting; what does not fit the queue is not sent.
-    pub fn publish(&self, topic: &str, payload: Vec<u8>, retain: bool) {
-        if let Err(error) = self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload) {
-            warn!(topic, %error, "not published");
-        }
+    /// Publishes at least once. False if there is no room now; try again later.
+    #[must_use]
+    pub fn publish(&self, publication: &Publication) -> bool {
+        let Publication { topic, payload, retain } = publication;
+        self.client.try_publish(topic, QoS::AtLeastOnce, *retain, payload.clone()).is_ok()
     }
 
     /// Ends the connection; the session stays at the broker.

@@ -8,6 +8,9 @@ pub mod threshold;
 
 use crate::domain::units::Millis;
 
+/// The rule of the alert that the shell raises when there is no broker; its subject is the zone.
+pub const BROKER_RULE: &str = "broker-disconnected";
+
 /// An alert's change, to be stored, logged and published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {

@@ -1,7 +1,7 @@
 //! Readings and swaps into the ledger.
 
 use super::rejection::{AHEAD_S_MAX, Rejection};
-use super::{Engine, EngineError, Gap, Item, ItemKind};
+use super::{Engine, EngineError, Item, ItemKind};
 use crate::domain::alert_rules::interval_mean;
 use crate::domain::channel::MeterIndex;
 use crate::domain::units::{HOUR_MS, Millis, Quantity, SECOND_MS};
@@ -17,11 +17,6 @@ use crate::wire::decode::{Reading, Swap};
 const LATE_MS: i64 = HOUR_MS;
 /// How far around an old reading the store is first asked for its neighbours.
 const STRETCH_MS: i64 = 2 * HOUR_MS;
-/// A stretch without readings of more than this many intervals, in halves, is a gap.
-const GAP_HALF_INTERVALS: i64 = 3;
-/// Intervals to wait before a gap is asked for: it may just be late.
-const GAP_PATIENCE_INTERVALS: i64 = 2;
-
 /// Gauges kept of one meter, those of meters.csv included; further ones are counted and not kept.
 const ITEMS_PER_METER_MAX: usize = 64;
 /// Endings of item names that say their unit; other items are counted and not kept.
@@ -219,20 +214,16 @@ impl Engine {
     fn observe_spans(&mut self, meter: usize, register: usize, wall: Millis) {
         let interval_ms = self.zone.profile().interval_ms;
         let live_from = self.zone.profile().live_from;
-        let end = self.registers[register].window.newest_good().map(|good| good.at);
+        let newest = self.registers[register].window.newest_good().map(|good| good.at);
+        if let Some(last) = self.changes.added.last().filter(|span| Some(span.to) == newest) {
+            let span = (last.from, last.to);
+            self.note_gap(meter, register, span, self.now(wall));
+        }
+        let Some(unit) = self.zone.channel(self.register_ids[register]).ledger_unit() else { return };
+        let Some(open) = &mut self.registers[register].mean else { return };
         let mut means: Vec<(Millis, f64)> = Vec::new();
         for span in &self.changes.added {
             let live = live_from.is_none_or(|live_from| live_from <= span.from);
-            if live && Some(span.to) == end && 2 * span.to.ms_since(span.from) > GAP_HALF_INTERVALS * interval_ms {
-                let patience = GAP_PATIENCE_INTERVALS * interval_ms;
-                let now = match self.zone.profile().clock {
-                    crate::domain::zone::ClockMode::Wall => wall,
-                    crate::domain::zone::ClockMode::Feed => self.fed.unwrap_or(wall),
-                };
-                self.gaps.push(Gap { meter, register, from: span.from, to: span.to, due: now.plus_ms(patience) });
-            }
-            let unit = self.zone.channel(self.register_ids[register]).ledger_unit();
-            let (Some(open), Some(unit)) = (&mut self.registers[register].mean, unit) else { continue };
             if !live || !open.follows(span.from) {
                 continue;
             }
@@ -244,7 +235,8 @@ impl Engine {
             });
         }
         for (at, mean) in means {
-            for (rule, subject) in self.mean_watched[register].clone() {
+            for watched in 0..self.mean_watched[register].len() {
+                let (rule, subject) = self.mean_watched[register][watched];
                 self.observe(rule, subject, mean, at);
             }
         }

@@ -4,9 +4,9 @@ use rustc_hash::FxHashMap;
 use std::path::Path;
 
 use super::channel::RegisterChannel;
-use super::watch::BROKER_RULE;
-use super::{Effects, Engine, EngineError, Item, ItemKind, MeterState};
+use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState};
 use crate::accounting::Book;
+use crate::alerts::BROKER_RULE;
 use crate::alerts::mean::OpenInterval;
 use crate::alerts::silence::GatewayVoice;
 use crate::alerts::threshold::{Phase, Threshold};
@@ -70,6 +70,7 @@ impl Engine {
         engine.restore_windows(&latest)?;
         engine.restore_thresholds(&latest)?;
         engine.restore_silence()?;
+        engine.restore_gaps()?;
         engine.assess_every_book()?;
         engine.restore_rollups()?;
         Ok(engine)
@@ -131,8 +132,10 @@ impl Engine {
                 state.items.push(Item { name: channel.item.clone(), kind, watched: Vec::new() });
             }
             // Rows for the gauges that meters send by convention, so that their numbers do not depend on who speaks first.
-            let power_factor = state.flow.filter(|(gauge, _)| *gauge == "active_power_kw").map(|_| "power_factor");
-            for gauge in state.flow.map(|(gauge, _)| gauge).into_iter().chain(power_factor) {
+            let measured = meter.channels.iter().find_map(|id| self.zone.channel(*id).register()).map(RegisterSpec::ledger_unit);
+            let flow = measured.and_then(flow_gauge).map(|(gauge, _)| gauge);
+            let power_factor = measured.filter(|unit| *unit == LedgerUnit::WattHour).map(|_| "power_factor");
+            for gauge in flow.into_iter().chain(power_factor) {
                 if state.items.iter().all(|item| &*item.name != gauge) {
                     let row = self.store.channel_row(&ChannelRow::gauge(&meter.id, gauge))?;
                     let first = latest.get(&row).map(|latest| latest.first);
@@ -251,9 +254,32 @@ impl Engine {
                 voice.cleared_at = self.store.last_cleared(&rule.head.id, &gateway.id)?;
             }
         }
+        Ok(())
+    }
+
+    /// Gaps that were waiting to be asked for, or asked for without an answer: the request may have died with the process.
+    fn restore_gaps(&mut self) -> Result<(), EngineError> {
+        let due = self.fed.unwrap_or(Millis(i64::MIN));
         for asked in self.store.asked()? {
-            if let Some(meter) = self.zone.meter_of(&asked.meter) {
-                self.asked.insert((meter.0 as usize, asked.from));
+            let Some(meter) = self.zone.meter_of(&asked.meter).map(|meter| meter.0 as usize) else { continue };
+            let register = self.meters[meter].items.iter().find_map(|item| match item.kind {
+                ItemKind::Register(register) => Some(register),
+                ItemKind::Gauge { .. } => None,
+            });
+            let Some(register) = register else { continue };
+            let between = self.store.marks_of(self.registers[register].row, asked.from.plus_ms(1), asked.to)?;
+            if between.is_empty() {
+                self.gaps.push(Gap { meter, register, from: asked.from, to: asked.to, due });
+            } else {
+                self.asked.insert((meter, asked.from));
+            }
+        }
+        for meter in 0..self.meters.len() {
+            for item in 0..self.meters[meter].items.len() {
+                let ItemKind::Register(register) = self.meters[meter].items[item].kind else { continue };
+                for (from, to) in self.registers[register].window.good_spans() {
+                    self.note_gap(meter, register, (from, to), due);
+                }
             }
         }
         Ok(())

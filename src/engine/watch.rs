@@ -1,9 +1,9 @@
 //! What the engine watches: thresholds, silent meters and gateways, gaps.
 
-use super::{Ask, Engine};
+use super::{Ask, Engine, Gap};
 use crate::alerts::silence::{MeterVoice, is_stale};
 use crate::alerts::threshold::{Levels, Phase};
-use crate::alerts::{Change, Transition};
+use crate::alerts::{BROKER_RULE, Change, Transition};
 use crate::domain::alert_rules::RuleHead;
 use crate::domain::channel::MeterIndex;
 use crate::domain::units::{Millis, SECOND_MS};
@@ -12,10 +12,13 @@ use crate::store::batch::{Asked, PendingRow};
 
 /// A gateway has been offline for this long before its alert fires: after a broker's restart their wills are there before they are.
 const OFFLINE_HOLD_MS: i64 = 60_000;
-/// The rule of the alert that the shell raises when there is no broker; its subject is the zone.
-pub const BROKER_RULE: &str = "broker-disconnected";
+
 /// The broker is missed for this long before its alert fires.
 pub const BROKER_LOST_MS: i64 = 30_000;
+/// A stretch without readings of more than this many intervals, in halves, is a gap.
+const GAP_HALF_INTERVALS: i64 = 3;
+/// Intervals to wait before a gap is asked for: it may just be late.
+const GAP_PATIENCE_INTERVALS: i64 = 2;
 /// Gaps that wait to be asked for; beyond, new ones are only counted.
 const GAPS_MAX: usize = 100_000;
 
@@ -148,6 +151,16 @@ impl Engine {
             let lost_s = now.ms_since(since) as f64 / SECOND_MS as f64;
             let cleared = broker_transition(&self.zone, Change::Cleared, lost_s, since, now);
             self.batch.transitions.push(cleared);
+        }
+    }
+
+    /// Notes a span without readings between two good ones, if it is too long to be the meter's rhythm.
+    pub(super) fn note_gap(&mut self, meter: usize, register: usize, (from, to): (Millis, Millis), now: Millis) {
+        let profile = self.zone.profile();
+        let live = profile.live_from.is_none_or(|live_from| live_from <= from);
+        if live && 2 * to.ms_since(from) > GAP_HALF_INTERVALS * profile.interval_ms {
+            let due = now.plus_ms(GAP_PATIENCE_INTERVALS * profile.interval_ms);
+            self.gaps.push(Gap { meter, register, from, to, due });
         }
     }
 

@@ -69,6 +69,13 @@ impl Window {
         self.marks.iter().rev().find(|mark| mark.verdict.class.is_good())
     }
 
+    /// Begin and end of the spans between the good marks in memory.
+    #[must_use]
+    pub fn good_spans(&self) -> Vec<(Millis, Millis)> {
+        let goods: Vec<Millis> = self.marks.iter().filter(|mark| mark.verdict.class.is_good()).map(|mark| mark.at).collect();
+        goods.windows(2).map(|pair| (pair[0], pair[1])).collect()
+    }
+
     /// Whether no good mark lies between two moments, as far as the window knows; what it no longer holds may still be missing.
     #[must_use]
     pub fn has_gap(&self, from: Millis, to: Millis) -> bool {

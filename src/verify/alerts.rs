@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::truth::Truth;
 use super::{Finding, Tally, VerifyError};
-use crate::engine::watch::BROKER_RULE;
+use crate::alerts::BROKER_RULE;
 
 /// Two alerts of one rule and subject are the same if their conditions began within this time.
 const SAME_MS: i64 = 3_600_000;
