@@ -87,7 +87,7 @@ pub struct YearFactors {
     pub coal_calorific: Option<MgCePerUnit>,
     pub coal_primary: Option<MgCePerUnit>,
     /// Tier and version of the carbon factor.
-    pub tier: &'static str,
+    pub tier: String,
     pub version: String,
 }
 
@@ -100,8 +100,8 @@ impl YearFactors {
             Applied::NotApplicable => Ok(None),
         };
         let (carbon, tier, version) = match set.carbon(profile, carrier, year)? {
-            Applied::Factor(found) => (Some(found.factor), found.tier.as_str(), found.version.to_owned()),
-            Applied::NotApplicable => (None, "not_applicable", String::new()),
+            Applied::Factor(found) => (Some(found.factor), found.tier.as_str().to_owned(), found.version.to_owned()),
+            Applied::NotApplicable => (None, "not_applicable".to_owned(), String::new()),
         };
         let (coal_calorific, coal_primary) = (coal(CoalBasis::Calorific)?, coal(CoalBasis::Primary)?);
         Ok(YearFactors { carbon, coal_calorific, coal_primary, tier, version })
@@ -137,7 +137,7 @@ mod tests {
             carbon: Some(MgPerUnit(619_100)),
             coal_calorific: Some(MgCePerUnit(122_900)),
             coal_primary: None,
-            tier: "region_latest",
+            tier: "region_latest".to_owned(),
             version: String::new(),
         };
         let assessed = assess(&factors, Quantity(3_000), Quantity(2_000));

@@ -251,6 +251,10 @@ impl Shell {
         for (rejection, more) in effects.rejections {
             warn!(reason = rejection.reason(), %rejection, more, "refused");
         }
+        for (book, year) in effects.changed_factors {
+            let carrier = book.carrier().as_str();
+            warn!(carrier, year, "the ledger goes on with the factors it began this year with; the zone folder now says others");
+        }
         let now = self.engine.now(wall_now());
         for transition in effects.transitions {
             log_alert(&transition, now, tz);
@@ -268,7 +272,7 @@ impl Shell {
             Self::publish(&mut self.publications, topic, encode::alert(&message), true);
         }
         for ask in effects.asks {
-            info!(gateway = %ask.gateway, meter = %ask.meter, from = %encode::rfc3339(ask.from, tz), "asking for missing readings");
+            debug!(gateway = %ask.gateway, meter = %ask.meter, from = %encode::rfc3339(ask.from, tz), "asking for missing readings");
             let payload = encode::backfill(&ask.meter, ask.from, ask.to, tz);
             Self::publish(&mut self.publications, topic::backfill(zone.id(), &ask.gateway), payload, false);
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, Filter, Packet, Publish, RetainForwardRule};
+use rumqttc::v5::mqttbytes::v5::{
+    ConnectReturnCode, DisconnectReasonCode, Filter, Packet, Publish, RetainForwardRule, SubscribeReasonCode,
+};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -37,7 +39,7 @@ pub enum MqttError {
         "the broker gave the session of {client_id:?}, the id kept in this data folder, to another client; stop the other collector, or give one of them another data folder"
     )]
     TakenOver { client_id: String },
-    #[error("broker {broker} refused the connection: {reason}; check its users and access list")]
+    #[error("broker {broker} refused: {reason}; check its users and access list")]
     Refused { broker: String, reason: String },
 }
 
@@ -157,7 +159,15 @@ pub async fn poll(
                 }
                 None
             }
-            Ok(Event::Incoming(Packet::SubAck(_))) => Some(FromBroker::Ready),
+            Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                let granted =
+                    |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce));
+                if !ack.return_codes.iter().all(granted) {
+                    let reason = format!("subscription to {filter}: {:?}", ack.return_codes);
+                    return Err(MqttError::Refused { broker, reason });
+                }
+                Some(FromBroker::Ready)
+            }
             Ok(Event::Incoming(Packet::Publish(publish))) => Some(FromBroker::Message(Box::new(Delivery { publish, generation }))),
             Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => return Ok(()),
             Ok(Event::Incoming(_) | Event::Outgoing(_)) => None,

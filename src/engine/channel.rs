@@ -68,16 +68,17 @@ impl RegisterChannel {
     /// Posts a span that came (`sign` 1) or went (`sign` −1).
     pub fn post(&self, span: Span, sign: i64, interval_ms: i64, calendar: &mut LocalCalendar, batch: &mut Batch) {
         slices::cut(span, interval_ms, calendar, |slice| {
-            self.post_interval(slice, span.quality, sign, batch);
+            self.post_interval(slice, (span.quality, span.from == span.to), sign, batch);
             if let Some(book) = self.book {
                 self.post_shares(slice, span.quality, sign, book, batch);
             }
         });
     }
 
-    fn post_interval(&self, slice: Slice, quality: Quality, sign: i64, batch: &mut Batch) {
+    fn post_interval(&self, slice: Slice, (quality, instant): (Quality, bool), sign: i64, batch: &mut Batch) {
         let delta = batch.intervals.entry((slice.start, self.row)).or_default();
-        if sign > 0 || delta.minutes == 0 {
+        // A span without length (a swap at a reading's moment) says nothing about how finely the interval was read.
+        if sign > 0 && !instant {
             delta.minutes = slice.minutes;
         }
         let quantity = Quantity(sign * slice.energy.0);

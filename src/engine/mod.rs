@@ -19,7 +19,7 @@ use crate::domain::alert_rules::AlertRules;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::{ChannelId, GatewayIndex};
 use crate::domain::factors::{FactorSet, MissingFactor};
-use crate::domain::units::Millis;
+use crate::domain::units::{DAY_MS, Millis};
 use crate::domain::zone::{ClockMode, Zone};
 use crate::ledger::window::Changes;
 use crate::store::batch::{Batch, DeadLetter, RowId};
@@ -32,6 +32,11 @@ use rejection::Rejection;
 pub const DEAD_LETTER_BYTES_MAX: usize = 4096;
 /// Dead letters of one commit; beyond, only the counts go on.
 const DEAD_LETTERS_PER_COMMIT_MAX: usize = 1000;
+
+/// A fed clock may be this far ahead of the wall clock: simulations play the years to come.
+const FED_AHEAD_MS_MAX: i64 = 20 * 366 * DAY_MS;
+/// A fed clock's next tick may be this far away.
+const FED_STEP_MS_MAX: i64 = 32 * DAY_MS;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -95,6 +100,8 @@ pub struct Ask {
 pub struct Effects {
     pub transitions: Vec<Transition>,
     pub asks: Vec<Ask>,
+    /// Books and years for which the ledger goes on with factors that differ from the zone folder's.
+    pub changed_factors: Vec<(Book, i16)>,
     /// A lock-step tick that was reached.
     pub done: Option<Millis>,
     /// Rejections since the last commit, for the log: the first of each reason and how many more.
@@ -152,6 +159,10 @@ impl Engine {
             Ok(Message::Swap { swap, .. }) => self.take_swap(&swap, wall)?,
             Ok(Message::Status { gateway, online }) => self.take_status(gateway, online, wall),
             Ok(Message::Clock { now, next, lockstep }) => match self.zone.profile().clock {
+                // A clock that never turns back must not be set for ever by one wrong message.
+                ClockMode::Feed if now.ms_since(wall) > FED_AHEAD_MS_MAX || next.ms_since(now) > FED_STEP_MS_MAX => {
+                    self.rejected.push(Rejection::ClockTooFar { now_ms: now.0, next_ms: next.0 });
+                }
                 ClockMode::Feed => {
                     self.take_clock(now, next);
                     if lockstep {
@@ -258,9 +269,12 @@ impl Engine {
             let factors = match self.year_factors.entry((*book, year)) {
                 std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::hash_map::Entry::Vacant(new) => {
-                    let factors = YearFactors::find(&self.factors, self.zone.profile(), *book, year)?;
-                    self.store.keep_factor(*book, year, &factors)?;
-                    new.insert(factors)
+                    let found = YearFactors::find(&self.factors, self.zone.profile(), *book, year)?;
+                    let kept = self.store.keep_factors(*book, year, &found)?;
+                    if kept != found {
+                        self.effects.changed_factors.push((*book, year));
+                    }
+                    new.insert(kept)
                 }
             };
             delta.assessed = assess(factors, delta.quantity, delta.bought);

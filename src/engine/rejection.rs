@@ -22,6 +22,10 @@ pub enum Rejection {
     Gauge { meter: String, item: String, seen: String },
     #[error("meter {meter}: {item} at {at_ms} ms had two values; the one with the higher seq, then the larger one, was kept")]
     Superseded { meter: String, item: String, at_ms: i64 },
+    #[error(
+        "clock says {now_ms} ms, next {next_ms} ms; wanted at most 20 years ahead of the wall clock and steps of at most 32 days; correct the fleet's --from"
+    )]
+    ClockTooFar { now_ms: i64, next_ms: i64 },
     #[error("meter {meter}: the event's closing and opening name no register of it; name the item of meters.csv in both")]
     SwapWithoutRegister { meter: String },
 }
@@ -42,6 +46,7 @@ impl Rejection {
             Rejection::Gauge { .. } => "gauge_not_a_number",
             Rejection::Superseded { .. } => "superseded",
             Rejection::SwapWithoutRegister { .. } => "swap_without_register",
+            Rejection::ClockTooFar { .. } => "clock_too_far",
         }
     }
 }

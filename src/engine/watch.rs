@@ -15,7 +15,7 @@ const OFFLINE_HOLD_MS: i64 = 60_000;
 
 /// The broker is missed for this long before its alert fires.
 pub const BROKER_LOST_MS: i64 = 30_000;
-/// A stretch without readings of more than this many intervals, in halves, is a gap.
+/// A stretch without readings of more than this many intervals, or spacings before it, in halves, is a gap.
 const GAP_HALF_INTERVALS: i64 = 3;
 /// Intervals to wait before a gap is asked for: it may just be late.
 const GAP_PATIENCE_INTERVALS: i64 = 2;
@@ -158,7 +158,9 @@ impl Engine {
     pub(super) fn note_gap(&mut self, meter: usize, register: usize, (from, to): (Millis, Millis), now: Millis) {
         let profile = self.zone.profile();
         let live = profile.live_from.is_none_or(|live_from| live_from <= from);
-        if live && 2 * to.ms_since(from) > GAP_HALF_INTERVALS * profile.interval_ms {
+        let before = self.registers[register].window.good_span_until(from);
+        let rhythm_ms = before.map_or(0, |(from, to)| to.ms_since(from)).max(profile.interval_ms);
+        if live && 2 * to.ms_since(from) > GAP_HALF_INTERVALS * rhythm_ms {
             let due = now.plus_ms(GAP_PATIENCE_INTERVALS * profile.interval_ms);
             self.gaps.push(Gap { meter, register, from, to, due });
         }

@@ -76,6 +76,12 @@ impl Window {
         goods.windows(2).map(|pair| (pair[0], pair[1])).collect()
     }
 
+    /// The span that ends at the good mark of a moment, if both its marks are in memory.
+    #[must_use]
+    pub fn good_span_until(&self, at: Millis) -> Option<(Millis, Millis)> {
+        self.good_spans().into_iter().find(|(_, to)| *to == at)
+    }
+
     /// Whether no good mark lies between two moments, as far as the window knows; what it no longer holds may still be missing.
     #[must_use]
     pub fn has_gap(&self, from: Millis, to: Millis) -> bool {

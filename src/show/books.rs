@@ -134,7 +134,7 @@ struct Factor {
 }
 
 fn factors(ledger: &Connection) -> Result<FxHashMap<(u8, i16), Factor>, ShowError> {
-    let mut statement = ledger.prepare("SELECT carrier, year, mg_per_unit, tier, source FROM factor_row")?;
+    let mut statement = ledger.prepare("SELECT carrier, year, mg_per_unit, tier, source FROM factor_row WHERE mg_per_unit IS NOT NULL")?;
     let rows = statement.query_map([], |row| {
         Ok(((row.get(0)?, row.get(1)?), Factor { mg_per_unit: row.get(2)?, tier: row.get(3)?, source: row.get(4)? }))
     })?;

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::batch::{Asked, Latest, RowId, Value};
 use super::{Store, StoreError, meta_text};
 use crate::accounting::{Book, YearFactors};
-use crate::domain::units::{Millis, Quantity};
+use crate::domain::units::{MgCePerUnit, MgPerUnit, Millis, Quantity};
 use crate::domain::zone::Zone;
 use crate::ledger::mark::{Mark, Verdict, What};
 
@@ -134,13 +134,25 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps which factor was used for a book in a year.
-    pub fn keep_factor(&self, book: Book, year: i16, factors: &YearFactors) -> Result<(), StoreError> {
-        if let Some(factor) = factors.carbon {
-            let values = params![book as u8, year, factor.0, book.shown().unit, factors.tier, factors.version];
-            self.connection.prepare_cached("INSERT OR REPLACE INTO factor_row VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(values)?;
-        }
-        Ok(())
+    /// Keeps which factors are used for a book in a year. What was kept first stays: figures already made with it do not change silently.
+    /// Gives what holds.
+    pub fn keep_factors(&self, book: Book, year: i16, factors: &YearFactors) -> Result<YearFactors, StoreError> {
+        let [carbon, calorific, primary] =
+            [factors.carbon.map(|f| f.0), factors.coal_calorific.map(|f| f.0), factors.coal_primary.map(|f| f.0)];
+        let values = params![book as u8, year, carbon, calorific, primary, book.shown().unit, factors.tier, factors.version];
+        let sql = "INSERT OR IGNORE INTO factor_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        let sql = "SELECT mg_per_unit, coal_calorific_mg_per_unit, coal_primary_mg_per_unit, tier, source FROM factor_row WHERE carrier = ?1 AND year = ?2";
+        let kept = self.connection.prepare_cached(sql)?.query_row(params![book as u8, year], |row| {
+            Ok(YearFactors {
+                carbon: row.get::<_, Option<i64>>(0)?.map(MgPerUnit),
+                coal_calorific: row.get::<_, Option<i64>>(1)?.map(MgCePerUnit),
+                coal_primary: row.get::<_, Option<i64>>(2)?.map(MgCePerUnit),
+                tier: row.get(3)?,
+                version: row.get(4)?,
+            })
+        })?;
+        Ok(kept)
     }
 
     /// The engine's clock as of the last commit.

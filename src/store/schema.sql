@@ -42,8 +42,9 @@ CREATE TABLE rollup_row (
   co2e_ug INTEGER NOT NULL, ce_calorific_ug INTEGER NOT NULL, ce_primary_ug INTEGER NOT NULL, parts INTEGER NOT NULL,
   PRIMARY KEY (level, ts, entity, carrier)) WITHOUT ROWID;
 
+-- Factors in use: mg of CO2e and of standard coal per unit; none where a carrier has none by its nature. A row never changes by itself.
 CREATE TABLE factor_row (
-  carrier INTEGER NOT NULL, year INTEGER NOT NULL, mg_per_unit INTEGER NOT NULL, unit TEXT NOT NULL, tier TEXT NOT NULL, source TEXT NOT NULL,
+  carrier INTEGER NOT NULL, year INTEGER NOT NULL, mg_per_unit INTEGER, coal_calorific_mg_per_unit INTEGER, coal_primary_mg_per_unit INTEGER, unit TEXT NOT NULL, tier TEXT NOT NULL, source TEXT NOT NULL,
   PRIMARY KEY (carrier, year)) WITHOUT ROWID;
 
 CREATE TABLE alert_row (

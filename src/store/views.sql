@@ -67,7 +67,7 @@ SELECT r.level, r.ts,
   (SELECT tier FROM factor_row f WHERE f.carrier = r.carrier AND f.year = CAST(strftime('%Y', r.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= r.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS INTEGER)) AS factor_tier,
   CASE WHEN r.gross <> 0 THEN 1.0 - 1.0 * (r.assumed + r.estimated) / r.gross END AS measured_share
 FROM rollup_row r JOIN entity_row e ON e.id = r.entity JOIN carrier_row k ON k.id = r.carrier
-WHERE r.carrier IN (SELECT carrier FROM factor_row);
+WHERE r.carrier IN (SELECT carrier FROM factor_row WHERE mg_per_unit IS NOT NULL);
 
 DROP VIEW IF EXISTS carbon;
 CREATE VIEW carbon AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 1;

@@ -93,7 +93,7 @@ fn intervals(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreEr
     let mut rows: Vec<_> = batch.intervals.drain().collect();
     rows.sort_unstable_by_key(|(key, _)| *key);
     let mut upsert = transaction.prepare_cached(
-        "INSERT INTO interval_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET minutes = excluded.minutes, \
+        "INSERT INTO interval_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET minutes = CASE WHEN excluded.minutes > 0 THEN excluded.minutes ELSE minutes END, \
          quantity = quantity + excluded.quantity, assumed = assumed + excluded.assumed, estimated = estimated + excluded.estimated, \
          parts = parts + excluded.parts",
     )?;
