@@ -59,7 +59,7 @@ mod tests {
         let span = Span { from, to, energy: Quantity(energy), quality: Quality::Measured };
         let mut seen = Vec::new();
         cut(span, 15 * MINUTE, &mut LocalCalendar::new(jiff::tz::TimeZone::UTC), |slice| {
-            seen.push((slice.start.0 / MINUTE, slice.minutes, slice.energy.0))
+            seen.push((slice.start.0 / MINUTE, slice.minutes, slice.energy.0));
         });
         assert_eq!(seen, wanted, "{claim}");
         assert_eq!(seen.iter().map(|slice| slice.2).sum::<i64>(), energy, "{claim}: conserved");

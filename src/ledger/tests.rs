@@ -183,8 +183,8 @@ fn a_counter_that_stands_while_energy_flows_is_assumed() {
         with_flow(120, 120, 0.0),
     ];
     let book = read(limits(400, 6), &marks);
-    use Class::{First, Frozen, Normal};
-    assert_eq!(book.classes(), [First, Normal, Normal, Frozen, Frozen, Frozen, Normal, Normal, Normal]);
+    let (first, normal, frozen) = (Class::First, Class::Normal, Class::Frozen);
+    assert_eq!(book.classes(), [first, normal, normal, frozen, frozen, frozen, normal, normal, normal]);
     let assumed: Vec<bool> = book.spans.iter().map(|span| span.quality == Quality::Assumed).collect();
     assert_eq!(assumed, [false, true, true, true, true, true, false, false], "it stopped and started again inside the spans beside");
 }

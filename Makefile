@@ -1,0 +1,32 @@
+# The doors to this repository. Plain commands, no logic.
+
+.PHONY: demo test check soak bench
+
+# Plays the Qingdao zone with no other service.
+demo:
+	cargo run --release --locked -- demo
+
+# All tests. The integration tests start the fleet's binary, so it is built first; they need Mosquitto (apt-get install mosquitto mosquitto-clients).
+test:
+	cargo build --locked --workspace --bins
+	cargo test --locked --workspace
+
+# What has to pass before a commit lands.
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package nengtan --no-default-features --all-targets --locked -- -D warnings
+	cargo build --package nengtan --no-default-features --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	$(MAKE) test
+
+# Seeds of harsh months, each verified, into benches/soak.md. SEEDS=2 DAYS=3 make soak is a short one.
+soak:
+	cargo build --release --locked --workspace --bins
+	benches/soak.sh
+
+# CPU seconds per million readings, and bytes per meter.
+bench:
+	cargo build --release --locked --workspace --bins
+	cargo bench --locked --bench ledger
+	benches/memory.sh

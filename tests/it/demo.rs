@@ -1,0 +1,100 @@
+//! The whole zone in one command.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use crate::harness::ledger::{stored, verify};
+use crate::harness::{LONG, Process, SOON, folder, nengtan, path, run, text, until};
+
+fn demo(data: &Path, more: &[&str]) -> Output {
+    let fixed = ["demo", "--history", "0", "--speed", "max", "--data", path(data)];
+    run(&[&fixed[..], more].concat())
+}
+
+fn check_harsh(seed: &str) {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let played = demo(&data, &["--days", "3", "--faults", "harsh", "--seed", seed]);
+    assert!(played.status.success(), "{}", text(&played.stderr));
+    let (code, told) = verify(&data, &data.join("truth.jsonl"));
+    assert_eq!(code, Some(0), "seed {seed}: {told}");
+}
+
+#[test]
+fn harsh_days_of_seed_1_hold_against_the_truth() {
+    check_harsh("1");
+}
+
+#[test]
+fn harsh_days_of_seed_2_hold_against_the_truth() {
+    check_harsh("2");
+}
+
+#[test]
+fn a_demo_goes_on_in_a_folder_with_data_only_when_told() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let one_day = ["--days", "1"];
+    let first = demo(&data, &one_day);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    let (code, told) = verify(&data, &data.join("truth.jsonl"));
+    assert_eq!(code, Some(0), "without faults all holds: {told}");
+
+    let refused = demo(&data, &one_day);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("--resume"), "{}", text(&refused.stderr));
+
+    let other = demo(&data, &["--days", "1", "--seed", "2", "--resume"]);
+    assert_eq!(other.status.code(), Some(2), "another seed is another zone: {}", text(&other.stderr));
+}
+
+#[test]
+fn a_stopped_demo_that_is_resumed_holds_against_the_truth() {
+    let folder = folder();
+    let parts = folder.path().join("parts");
+    let options = ["--days", "2", "--faults", "harsh", "--seed", "3"];
+    let log = std::fs::File::create(folder.path().join("stderr")).unwrap();
+    let fixed = ["demo", "--history", "0", "--speed", "max", "--data", path(&parts)];
+    let arguments = [&fixed[..], &options].concat();
+    let mut process = Process(nengtan(&arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    until(LONG, "a part is stored", || stored(&parts, "SELECT COUNT(*) FROM reading_row").filter(|rows| 60_000 < *rows));
+    process.signal("INT");
+    assert_eq!(process.wait(LONG, "the demo ends").code(), Some(0));
+    let resumed = demo(&parts, &["--resume"]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    let (code, told) = verify(&parts, &parts.join("truth.jsonl"));
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
+fn history_and_then_live_days_hold_against_the_truth() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let played = run(&["demo", "--history", "1", "--days", "1", "--speed", "max", "--data", path(&data)]);
+    assert!(played.status.success(), "{}", text(&played.stderr));
+    let (code, told) = verify(&data, &data.join("truth.jsonl"));
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
+fn ctrl_c_ends_a_demo_well_and_names_three_commands_that_work() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let mut command = nengtan(&["demo", "--history", "0", "--data", path(&data)]);
+    let log = std::fs::File::create(folder.path().join("stderr")).unwrap();
+    let out = std::fs::File::create(folder.path().join("stdout")).unwrap();
+    let mut process = Process(command.stdout(out).stderr(log).stdin(Stdio::null()).spawn().unwrap());
+    until(SOON, "the first readings are stored", || stored(&data, "SELECT COUNT(*) FROM reading_row").filter(|rows| 2_000 < *rows));
+    process.signal("INT");
+    let status = process.wait(LONG, "the demo ends");
+    let told = std::fs::read_to_string(folder.path().join("stdout")).unwrap();
+    assert_eq!(status.code(), Some(0), "{told} {}", std::fs::read_to_string(folder.path().join("stderr")).unwrap());
+    assert!(told.contains(path(&data)), "where the data is: {told}");
+    let commands: Vec<&str> = told.lines().filter_map(|line| line.trim().strip_prefix("nengtan ")).collect();
+    assert_eq!(commands.len(), 3, "{told}");
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let output = run(&arguments);
+        assert!(output.status.success(), "{command}: {} {}", text(&output.stdout), text(&output.stderr));
+    }
+}

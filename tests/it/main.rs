@@ -1,0 +1,22 @@
+//! The integration tests: real processes, a real Mosquitto, a real ledger on disk.
+//!
+//! `make test` builds the fleet's binary first and then runs them. Names are claims; nothing waits a fixed time.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod harness;
+
+mod bad_input;
+mod check;
+mod crash;
+mod demo;
+mod disk;
+mod layers;
+mod one_collector;
+mod order;
+mod readers;
+mod register_cases;
+mod replay;
+mod restart;
+mod same_seed;
+mod wire_bytes;
