@@ -61,9 +61,10 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     pub phase: Phase,
-    /// Simulated time, and the whole run's start and end.
+    /// Simulated time, and the whole run's start, end of history, and end.
     pub now_ms: i64,
     pub from_ms: i64,
+    pub live_from_ms: i64,
     pub to_ms: i64,
     /// Readings published so far.
     pub readings: u64,
@@ -161,7 +162,14 @@ impl Run<'_> {
             self.simulation.tick(slice.to_ms);
             let phase = if slice.to_ms <= window.live_from_ms { Phase::History } else { Phase::Live };
             let readings = self.simulation.tally.readings;
-            progress(Progress { phase, now_ms: slice.to_ms, from_ms: window.start_ms, to_ms: window.to_ms, readings });
+            progress(Progress {
+                phase,
+                now_ms: slice.to_ms,
+                from_ms: window.start_ms,
+                live_from_ms: window.live_from_ms,
+                to_ms: window.to_ms,
+                readings,
+            });
             if let (Speed::PerSecond(speed), Phase::Live) = (self.speed, phase) {
                 pace.keep(slice.to_ms - slice.from_ms, speed, &mut self.stop).await;
             }

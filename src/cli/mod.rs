@@ -193,13 +193,15 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
 
 fn query(arguments: &QueryArguments) -> Result<(), CliError> {
     let ledger = store::open_to_read(&arguments.reading.data)?;
-    let table = store::read::query(&ledger, &arguments.sql, &[]).map_err(|error| match error {
+    let mut printer = output::Printer::new(arguments.reading.output);
+    let ran = store::read::each_row(&ledger, &arguments.sql, &[], |columns, row| printer.take(columns, row));
+    ran.map_err(|error| match error {
         StoreError::Sqlite(cause) => CliError::Usage(format!(
             "query: {cause}; wanted one read-only SQL statement over the views, `nengtan query \"SELECT name, sql FROM sqlite_master WHERE type = 'view'\"` shows them"
         )),
         other => other.into(),
     })?;
-    Ok(output::print(&table, arguments.reading.output)?)
+    Ok(printer.finish()?)
 }
 
 fn show(arguments: &ShowArguments) -> Result<(), CliError> {

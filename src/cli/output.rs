@@ -2,7 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "results go to standard output; everything else is logged")]
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Drawn, presets};
 
@@ -20,14 +21,96 @@ pub enum Format {
 /// Columns of a terminal too small for a table's wishes are wrapped at this width.
 const WIDTH_WITHOUT_TERMINAL: u16 = 200;
 
+/// Rows that are drawn as a table; what is longer is no table for people.
+const ROWS_DRAWN_MAX: usize = 10_000;
+
 /// Prints a table. A closed pipe is a wish to see no more.
 pub fn print(table: &Table, format: Format) -> io::Result<()> {
-    let text = match format {
-        Format::Table => drawn(table),
-        Format::Csv => csv(table)?,
-        Format::Json => json(table),
-    };
-    line(&text)
+    let mut printer = Printer::new(format);
+    let rows = std::iter::once(None).chain(table.rows.iter().cloned().map(Some));
+    for row in rows {
+        if printer.take(&table.columns, row).is_break() {
+            break;
+        }
+    }
+    printer.finish()
+}
+
+/// Prints rows as they come; tables for people are drawn at the end.
+pub struct Printer {
+    format: Format,
+    out: BufWriter<io::Stdout>,
+    kept: Table,
+    rows: usize,
+    failed: Option<io::Error>,
+}
+
+impl Printer {
+    pub fn new(format: Format) -> Printer {
+        Printer { format, out: BufWriter::new(io::stdout()), kept: Table::default(), rows: 0, failed: None }
+    }
+
+    /// Takes the columns alone, first, and then each row. Breaks off when nobody reads any more or the table is full.
+    pub fn take(&mut self, columns: &[String], row: Option<Vec<Cell>>) -> ControlFlow<()> {
+        let written = match (self.format, row) {
+            (Format::Table, None) => {
+                columns.clone_into(&mut self.kept.columns);
+                Ok(())
+            }
+            (Format::Table, Some(row)) => {
+                self.kept.rows.push(row);
+                self.rows += 1;
+                return if self.rows > ROWS_DRAWN_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            }
+            (Format::Csv, None) => self.record(columns.iter().map(String::as_str)),
+            (Format::Csv, Some(row)) => {
+                let cells: Vec<String> = row.iter().map(plain).collect();
+                self.record(cells.iter().map(String::as_str))
+            }
+            (Format::Json, None) => write!(self.out, "["),
+            (Format::Json, Some(row)) => {
+                self.rows += 1;
+                let comma = if self.rows > 1 { "," } else { "" };
+                write!(self.out, "{comma}\n  {}", json_object(columns, &row))
+            }
+        };
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    pub fn finish(mut self) -> io::Result<()> {
+        let ended = match (self.format, self.failed.take()) {
+            (_, Some(error)) => Err(error),
+            (Format::Table, None) => self.draw(),
+            (Format::Csv, None) => Ok(()),
+            (Format::Json, None) => writeln!(self.out, "{}]", if self.rows > 0 { "\n" } else { "" }),
+        };
+        match ended.and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            done => done,
+        }
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let cut = self.kept.rows.len() > ROWS_DRAWN_MAX;
+        self.kept.rows.truncate(ROWS_DRAWN_MAX);
+        writeln!(self.out, "{}", drawn(&self.kept))?;
+        if cut {
+            writeln!(self.out, "only the first {ROWS_DRAWN_MAX} rows are drawn; --output csv or json gives all")?;
+        }
+        Ok(())
+    }
+
+    fn record<'a>(&mut self, cells: impl Iterator<Item = &'a str>) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(&mut self.out);
+        writer.write_record(cells)?;
+        writer.flush()
+    }
 }
 
 /// Prints a line of text.
@@ -99,40 +182,26 @@ fn grouped(value: f64) -> String {
     format!("{}{out}.{rest}", if value < 0.0 { "-" } else { "" })
 }
 
-fn csv(table: &Table) -> io::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(&table.columns)?;
-    for row in &table.rows {
-        writer.write_record(row.iter().map(|cell| match cell {
-            Cell::Null => String::new(),
-            Cell::Integer(value) => value.to_string(),
-            Cell::Real(value) => value.to_string(),
-            Cell::Text(text) => text.clone(),
-        }))?;
+fn plain(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Integer(value) => value.to_string(),
+        Cell::Real(value) => value.to_string(),
+        Cell::Text(text) => text.clone(),
     }
-    let bytes = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(io::Error::other)?;
-    Ok(text.trim_end().to_owned())
 }
 
-fn json(table: &Table) -> String {
-    let rows: Vec<serde_json::Value> = table
-        .rows
-        .iter()
-        .map(|row| {
-            let object = table.columns.iter().zip(row).map(|(column, cell)| {
-                let value = match cell {
-                    Cell::Null => serde_json::Value::Null,
-                    Cell::Integer(value) => (*value).into(),
-                    Cell::Real(value) => serde_json::Number::from_f64(*value).map_or(serde_json::Value::Null, Into::into),
-                    Cell::Text(text) => text.as_str().into(),
-                };
-                (column.clone(), value)
-            });
-            serde_json::Value::Object(object.collect())
-        })
-        .collect();
-    serde_json::to_string_pretty(&rows).expect("plain values always encode")
+fn json_object(columns: &[String], row: &[Cell]) -> serde_json::Value {
+    let object = columns.iter().zip(row).map(|(column, cell)| {
+        let value = match cell {
+            Cell::Null => serde_json::Value::Null,
+            Cell::Integer(value) => (*value).into(),
+            Cell::Real(value) => serde_json::Number::from_f64(*value).map_or(serde_json::Value::Null, Into::into),
+            Cell::Text(text) => text.as_str().into(),
+        };
+        (column.clone(), value)
+    });
+    serde_json::Value::Object(object.collect())
 }
 
 #[cfg(test)]
@@ -140,14 +209,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_an_array_of_objects_keyed_by_column() {
-        let table = Table {
-            columns: vec!["entity".into(), "kwh".into()],
-            rows: vec![vec!["a".into(), Cell::Real(1.5)], vec!["b".into(), Cell::Null]],
-        };
-        let value: serde_json::Value = serde_json::from_str(&json(&table)).unwrap();
-        assert_eq!(value, serde_json::json!([{"entity": "a", "kwh": 1.5}, {"entity": "b", "kwh": null}]));
-        assert_eq!(json(&Table::new(&["x"])), "[]");
+    fn json_objects_are_keyed_by_column() {
+        let columns = ["entity".to_owned(), "kwh".to_owned()];
+        assert_eq!(json_object(&columns, &["a".into(), Cell::Real(1.5)]), serde_json::json!({"entity": "a", "kwh": 1.5}));
+        assert_eq!(json_object(&columns, &["b".into(), Cell::Null]), serde_json::json!({"entity": "b", "kwh": null}));
     }
 
     #[test]

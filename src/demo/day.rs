@@ -10,6 +10,9 @@ use crate::domain::zone::Zone;
 use crate::store::read::{Cell, query};
 use crate::store::{self, StoreError};
 
+/// Longest line, in characters.
+const LINE_CHARS_MAX: usize = 98;
+
 pub struct DaySummary {
     data: PathBuf,
     zone: String,
@@ -26,8 +29,8 @@ impl DaySummary {
         self.time_zone.to_datetime(at.timestamp()).date()
     }
 
-    /// The day's figures as the ledger has them now, in a few short lines.
-    pub fn of(&self, day: civil::Date) -> Result<String, StoreError> {
+    /// The day's figures as the ledger has them now, in a few lines of at most [`LINE_CHARS_MAX`]; `note` goes behind the date.
+    pub fn of(&self, day: civil::Date, note: &str) -> Result<String, StoreError> {
         let ledger = store::open_to_read(&self.data)?;
         let date = Cell::Text(format!("{day}%"));
         let totals = "SELECT e.carrier, e.quantity, e.unit, e.tce_calorific, COALESCE(c.kg_co2e, 0) FROM energy_day e LEFT JOIN carbon_day c \
@@ -51,13 +54,8 @@ impl DaySummary {
                 _ => None,
             })
             .collect();
-        Ok(format!(
-            "{day}  {:.1} tce (calorific)  {:.1} t CO2e\n  {}\n  largest, tce: {}",
-            tce,
-            kg / 1000.0,
-            carriers.join(", "),
-            largest.join(", ")
-        ))
+        let head = format!("{day}{note}  {tce:.1} tce (calorific)  {:.1} t CO2e", kg / 1000.0);
+        Ok([head, wrapped("", &carriers), wrapped("largest, tce: ", &largest)].join("\n"))
     }
 }
 
@@ -71,10 +69,36 @@ pub fn clock(data: &Path) -> Result<Option<Millis>, StoreError> {
     }
 }
 
+/// Items behind a label, on lines that a narrow terminal does not break.
+fn wrapped(label: &str, items: &[String]) -> String {
+    let mut lines = vec![format!("  {label}")];
+    for (index, item) in items.iter().enumerate() {
+        let item = if index + 1 < items.len() { format!("{item}, ") } else { item.clone() };
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + item.trim_end().chars().count() <= LINE_CHARS_MAX => line.push_str(&item),
+            Some(_) | None => lines.push(format!("    {item}")),
+        }
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
 fn real(cell: &Cell) -> f64 {
     match cell {
         Cell::Real(value) => *value,
         Cell::Integer(value) => *value as f64,
         Cell::Null | Cell::Text(_) => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_broken_between_items() {
+        let items: Vec<String> = (0..5).map(|index| format!("an entity with quite a long name {index}.0")).collect();
+        let text = wrapped("largest, tce: ", &items);
+        assert!(text.lines().all(|line| line.chars().count() <= LINE_CHARS_MAX), "{text}");
+        assert_eq!(text.matches("quite").count(), 5);
     }
 }

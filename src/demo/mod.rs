@@ -18,7 +18,7 @@ use crate::collector::{self, CollectError, CollectOptions};
 use crate::config::fault::Fault;
 use crate::config::settings::Settings;
 use crate::config::zone_folder::ZoneFolder;
-use crate::domain::units::Millis;
+use crate::domain::units::{DAY_MS, Millis};
 use crate::domain::zone::ClockMode;
 use crate::store::{self, StoreError};
 use broker::{EmbeddedBroker, EmbeddedBrokerError};
@@ -83,7 +83,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     };
     let zone_name = format!("{} · {}", profile.name_en, profile.name_zh);
     let broker = EmbeddedBroker::start().await?;
-    say(&format!("{zone_name}: broker on {}, ledger in {}", broker.url(), options.data.display()))?;
+    say(&format!("{zone_name}\nbroker on {}, ledger in {}", broker.url(), options.data.display()))?;
 
     let settings = Settings::load(None, &[("broker.url", broker.url())]).map_err(DemoError::Settings)?;
     let summary = DaySummary::new(&options.data, &options.folder.zone);
@@ -155,8 +155,9 @@ async fn talk(
         tokio::select! {
             played = &mut fleet => {
                 let played = played??;
-                if let Some(day) = day {
-                    say(&summary.of(day)?)?;
+                                if let Some(day) = day {
+                    let so_far = if summary.day_of(Millis(played.at_ms)) == day { " so far" } else { "" };
+                    say(&summary.of(day, so_far)?)?;
                 }
                 let ending = if played.complete { "the zone's last day is over" } else { "stopped" };
                 return Ok(say(&format!("{ending}: {} readings published", played.tally.readings))?);
@@ -165,15 +166,15 @@ async fn talk(
                 let Some(step) = *told.borrow_and_update() else { continue };
                 match step.phase {
                     Phase::History => {
-                        bar.set_length(((step.to_ms - step.from_ms) / 86_400_000).unsigned_abs());
-                        bar.set_position(((step.now_ms - step.from_ms) / 86_400_000).unsigned_abs());
+                        bar.set_length(((step.live_from_ms - step.from_ms) / DAY_MS).unsigned_abs());
+                        bar.set_position(((step.now_ms - step.from_ms) / DAY_MS).unsigned_abs());
                         bar.set_message(format!("{} readings", step.readings));
                     }
                     Phase::Live => {
                         bar.finish_and_clear();
                         let today = summary.day_of(Millis(step.now_ms - 1));
                         if let Some(yesterday) = day.filter(|day| *day != today) {
-                            say(&summary.of(yesterday)?)?;
+                            say(&summary.of(yesterday, "")?)?;
                         }
                         day = Some(today);
                     }

@@ -1,5 +1,7 @@
 //! What readers take from a ledger, while a collector writes or not.
 
+use std::ops::ControlFlow;
+
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 
@@ -46,8 +48,27 @@ impl Table {
     }
 }
 
-/// Runs one read-only statement. Blobs come as text with what is not UTF-8 replaced.
+/// Runs one read-only statement and gives all of its rows.
 pub fn query(connection: &Connection, sql: &str, parameters: &[Cell]) -> Result<Table, StoreError> {
+    let mut table = Table::default();
+    each_row(connection, sql, parameters, |columns, row| {
+        if table.columns.is_empty() {
+            columns.clone_into(&mut table.columns);
+        }
+        table.rows.extend(row);
+        ControlFlow::Continue(())
+    })?;
+    Ok(table)
+}
+
+/// Runs one read-only statement and shows its columns, once without a row and then with each row, until `each` breaks off. Blobs come as text with what
+/// is not UTF-8 replaced.
+pub fn each_row(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[Cell],
+    mut each: impl FnMut(&[String], Option<Vec<Cell>>) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare(sql)?;
     if !statement.readonly() || statement.column_count() == 0 {
         return Err(StoreError::NotReadOnly);
@@ -61,7 +82,9 @@ pub fn query(connection: &Connection, sql: &str, parameters: &[Cell]) -> Result<
         Cell::Text(text) => text.clone().into(),
     });
     let mut rows = statement.query(params_from_iter(parameters))?;
-    let mut table = Table { columns, rows: Vec::new() };
+    if each(&columns, None).is_break() {
+        return Ok(());
+    }
     while let Some(row) = rows.next()? {
         let cells = (0..width).map(|index| {
             Ok(match row.get_ref(index)? {
@@ -71,7 +94,9 @@ pub fn query(connection: &Connection, sql: &str, parameters: &[Cell]) -> Result<
                 ValueRef::Text(text) | ValueRef::Blob(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
             })
         });
-        table.rows.push(cells.collect::<Result<_, rusqlite::Error>>()?);
+        if each(&columns, Some(cells.collect::<Result<_, rusqlite::Error>>()?)).is_break() {
+            break;
+        }
     }
-    Ok(table)
+    Ok(())
 }
