@@ -2,6 +2,8 @@
 //!
 //! Virtual meters publish nothing and are not watched.
 
+use rustc_hash::FxHashSet;
+
 use super::fault::{Fault, ID_REMEDY, ID_WANTED, is_id, joined};
 use super::toml_table::{Cell, Table, TomlFile};
 use crate::domain::alert_rules::{
@@ -65,7 +67,7 @@ struct Limit<'t> {
     of_rating: bool,
 }
 
-fn read_head<'t>(file: &mut TomlFile<'t>, table: &mut Table<'t>, ids: &mut Vec<String>, named: bool) -> Option<RuleHead> {
+fn read_head(file: &mut TomlFile, table: &mut Table<'_>, ids: &mut Vec<String>, named: bool) -> Option<RuleHead> {
     let id = file.needed(table, "rule").and_then(|cell| read_rule_id(file, &cell, ids));
     let mut name = |key| {
         let cell = if named { file.needed(table, key) } else { file.optional(table, key) };
@@ -76,7 +78,7 @@ fn read_head<'t>(file: &mut TomlFile<'t>, table: &mut Table<'t>, ids: &mut Vec<S
     Some(RuleHead { id: id?.into(), name_en: name_en?.into(), name_zh: name_zh?.into(), severity: severity? })
 }
 
-fn read_rule_id<'t>(file: &mut TomlFile<'t>, cell: &Cell<'t>, ids: &mut Vec<String>) -> Option<String> {
+fn read_rule_id(file: &mut TomlFile, cell: &Cell<'_>, ids: &mut Vec<String>) -> Option<String> {
     let id = file.text(cell)?;
     if !is_id(&id) {
         return file.refuse(cell, ID_WANTED, ID_REMEDY);
@@ -88,7 +90,7 @@ fn read_rule_id<'t>(file: &mut TomlFile<'t>, cell: &Cell<'t>, ids: &mut Vec<Stri
     Some(id)
 }
 
-fn read_threshold<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, ids: &mut Vec<String>) -> Option<Draft<'t>> {
+fn read_threshold<'t>(file: &mut TomlFile, mut table: Table<'t>, ids: &mut Vec<String>) -> Option<Draft<'t>> {
     let head = read_head(file, &mut table, ids, true);
     let on = file.needed(&mut table, "on").and_then(|cell| file.one_of(&cell, Signal::ALL, Signal::as_str));
     let item = file.needed(&mut table, "item");
@@ -119,13 +121,13 @@ fn read_threshold<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, ids: &mut V
 
 /// The names of a filter; none where the rule has no such filter.
 #[expect(clippy::option_option, reason = "the outer option is a fault, the inner one the filter")]
-fn read_names<'t>(file: &mut TomlFile<'t>, table: &mut Table<'t>, key: &str) -> Option<Option<Vec<(Cell<'t>, String)>>> {
+fn read_names<'t>(file: &mut TomlFile, table: &mut Table<'t>, key: &str) -> Option<Option<Vec<(Cell<'t>, String)>>> {
     let Some(cell) = file.optional(table, key) else { return Some(None) };
     let names = file.array(cell)?.into_iter().map(|cell| file.text(&cell).map(|name| (cell, name)));
     names.collect::<Option<Vec<_>>>().map(Some)
 }
 
-fn read_limit<'t>(file: &mut TomlFile<'t>, table: &mut Table<'t>, key: &str) -> Option<Limit<'t>> {
+fn read_limit<'t>(file: &mut TomlFile, table: &mut Table<'t>, key: &str) -> Option<Limit<'t>> {
     let of_rating_key = format!("{key}_rating");
     let plain = file.optional(table, key);
     let of_rating = file.optional(table, &of_rating_key);
@@ -140,7 +142,7 @@ fn read_limit<'t>(file: &mut TomlFile<'t>, table: &mut Table<'t>, key: &str) -> 
     }
 }
 
-fn resolve<'t>(file: &mut TomlFile<'t>, draft: Draft<'t>, zone: &Zone) -> Option<ThresholdRule> {
+fn resolve(file: &mut TomlFile, draft: Draft<'_>, zone: &Zone) -> Option<ThresholdRule> {
     for (cell, name) in draft.meters.iter().flatten().filter(|(_, name)| zone.meter_of(name).is_none()) {
         file.fault(cell.line, &cell.key, &format!("{name:?}"), "ids of meters.csv", "correct it or add the meter");
     }
@@ -148,31 +150,40 @@ fn resolve<'t>(file: &mut TomlFile<'t>, draft: Draft<'t>, zone: &Zone) -> Option
     for (cell, name) in draft.entities.iter().flatten().filter(|(_, name)| !known(name)) {
         file.fault(cell.line, &cell.key, &format!("{name:?}"), "ids of entities.geojson", "correct it or add the feature");
     }
+    let filters = Filters { meters: names(draft.meters.as_ref()), entities: names(draft.entities.as_ref()) };
     let mut subjects = Vec::new();
     for meter in (0..zone.meters().len() as u32).map(MeterIndex).filter(|meter| !zone.is_virtual(*meter)) {
-        let Some(channel) = matching_channel(&draft, zone, meter) else { continue };
-        subjects.push(subject(file, &draft, zone, meter, channel)?);
+        let Some(channel) = matching_channel(&draft, &filters, zone, meter) else { continue };
+        subjects.extend(subject(file, &draft, zone, meter, channel)?);
     }
     let Draft { head, on, item_name, hold_ms, .. } = draft;
-    Some(ThresholdRule { head, on, item: item_name.into(), hold_ms, subjects: subjects.into_iter().flatten().collect() })
+    Some(ThresholdRule { head, on, item: item_name.into(), hold_ms, subjects })
+}
+
+/// The names that a rule is for; none: all.
+struct Filters<'d> {
+    meters: Option<FxHashSet<&'d str>>,
+    entities: Option<FxHashSet<&'d str>>,
+}
+
+fn names<'d>(listed: Option<&'d Vec<(Cell, String)>>) -> Option<FxHashSet<&'d str>> {
+    listed.map(|names| names.iter().map(|(_, name)| name.as_str()).collect())
 }
 
 /// The channel for which a rule watches a meter: the register of an interval mean, else the first one that passes the filters, registers first.
-fn matching_channel<'z>(draft: &Draft, zone: &'z Zone, meter: MeterIndex) -> Option<&'z Channel> {
+fn matching_channel<'z>(draft: &Draft, filters: &Filters, zone: &'z Zone, meter: MeterIndex) -> Option<&'z Channel> {
     let id = &*zone.meter(meter).id;
-    let passes =
-        |names: &Option<Vec<(Cell, String)>>, id: &str| names.as_ref().is_none_or(|names| names.iter().any(|(_, name)| name == id));
+    let passes = |names: &Option<FxHashSet<&str>>, id: &str| names.as_ref().is_none_or(|names| names.contains(id));
     let entity = zone.meter(meter).entity;
     let entity_passes =
-        passes(&draft.entities, &zone.entity(entity).id) || (entity == zone.residual() && passes(&draft.entities, zone.id()));
-    if !passes(&draft.meters, id) || !entity_passes {
+        passes(&filters.entities, &zone.entity(entity).id) || (entity == zone.residual() && passes(&filters.entities, zone.id()));
+    if !passes(&filters.meters, id) || !entity_passes {
         return None;
     }
     let channels = zone.meter(meter).channels.iter().map(|id| zone.channel(*id));
-    let matching = channels.filter(|channel| {
+    let mut matching = channels.filter(|channel| {
         draft.level.is_none_or(|level| channel.level == level) && draft.carrier.is_none_or(|carrier| channel.carrier == carrier)
     });
-    let mut matching = matching.collect::<Vec<_>>().into_iter();
     match draft.on {
         Signal::IntervalMean => matching.find(|channel| *channel.item == *draft.item_name && channel.register().is_some()),
         Signal::Gauge => matching.clone().find(|channel| channel.register().is_some()).or_else(|| matching.next()),
@@ -182,7 +193,7 @@ fn matching_channel<'z>(draft: &Draft, zone: &'z Zone, meter: MeterIndex) -> Opt
 /// The meter's levels; the inner none: the meter has no register and so no rating to compare with.
 #[expect(clippy::option_option, reason = "the outer option is a fault, the inner one a meter without rating")]
 fn subject<'t>(
-    file: &mut TomlFile<'t>,
+    file: &mut TomlFile,
     draft: &Draft<'t>,
     zone: &Zone,
     meter: MeterIndex,

@@ -1,5 +1,7 @@
 //! `assets.toml`: what can be regulated. Regulation comes in a later release; until then the file is only checked.
 
+use rustc_hash::FxHashSet;
+
 use super::fault::{Fault, ID_REMEDY, ID_WANTED, is_id};
 use super::toml_table::{Table, TomlFile};
 use crate::domain::zone::Zone;
@@ -11,7 +13,7 @@ const KINDS: [&str; 6] = ["hvac", "battery", "ev_charging", "compressor", "boile
 pub fn faults(text: &str, zone: Option<&Zone>) -> Vec<Fault> {
     let (mut file, mut root) = TomlFile::parse("assets.toml", text);
     let assets = file.needed(&mut root, "asset").and_then(|cell| file.array(cell)).unwrap_or_default();
-    let mut ids = Vec::new();
+    let mut ids = FxHashSet::default();
     for asset in assets {
         if let Some(table) = file.table(asset) {
             read_asset(&mut file, table, zone, &mut ids);
@@ -21,16 +23,15 @@ pub fn faults(text: &str, zone: Option<&Zone>) -> Vec<Fault> {
     file.faults
 }
 
-fn read_asset<'t>(file: &mut TomlFile<'t>, mut asset: Table<'t>, zone: Option<&Zone>, ids: &mut Vec<String>) {
+fn read_asset<'t>(file: &mut TomlFile, mut asset: Table<'t>, zone: Option<&Zone>, ids: &mut FxHashSet<String>) {
     if let Some(cell) = file.needed(&mut asset, "id")
         && let Some(id) = file.text(&cell)
     {
         if !is_id(&id) {
             file.refuse::<()>(&cell, ID_WANTED, ID_REMEDY);
-        } else if ids.contains(&id) {
+        } else if !ids.insert(id) {
             file.refuse::<()>(&cell, "each asset's id once", ID_REMEDY);
         }
-        ids.push(id);
     }
     if let Some(cell) = file.needed(&mut asset, "entity")
         && let Some(entity) = file.text(&cell)
@@ -42,7 +43,7 @@ fn read_asset<'t>(file: &mut TomlFile<'t>, mut asset: Table<'t>, zone: Option<&Z
         file.one_of(&cell, &KINDS, |kind| kind);
     }
     file.needed(&mut asset, "unit").and_then(|cell| file.text(&cell));
-    let limit = |file: &mut TomlFile<'t>, asset: &mut Table<'t>, key| {
+    let limit = |file: &mut TomlFile, asset: &mut Table<'t>, key| {
         let cell = file.needed(asset, key)?;
         Some((file.float(&cell, f64::MIN, f64::MAX)?, cell))
     };

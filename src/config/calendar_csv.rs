@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::csv_file::{Row, rows};
+use super::csv_file::{CsvFile, Row};
 use super::fault::Fault;
 use crate::domain::calendar::{DayType, DayTypes};
 
@@ -10,9 +10,9 @@ const HEADER: &[&str] = &["date", "day_type", "source"];
 
 #[must_use]
 pub fn read(text: &str) -> (DayTypes, Vec<Fault>) {
-    let (rows, mut faults) = rows("calendar.csv", text, HEADER);
+    let (file, mut faults) = CsvFile::read("calendar.csv", text, HEADER);
     let mut days = DayTypes::default();
-    for mut row in rows {
+    for mut row in file.rows() {
         if let Some((date, day_type)) = day(&mut row)
             && days.0.insert(date, day_type).is_some()
         {

@@ -80,7 +80,7 @@ pub fn read(name: &str, text: &str) -> (Option<FactorSet>, Vec<Fault>) {
     (complete.then_some(set), file.faults)
 }
 
-fn tables<'t>(file: &mut TomlFile<'t>, root: &mut Table<'t>, key: &str) -> Vec<Table<'t>> {
+fn tables<'t>(file: &mut TomlFile, root: &mut Table<'t>, key: &str) -> Vec<Table<'t>> {
     let cells = file.optional(root, key).and_then(|cell| file.array(cell)).unwrap_or_default();
     cells.into_iter().filter_map(|cell| file.table(cell)).collect()
 }
@@ -94,7 +94,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn read<'t>(file: &mut TomlFile<'t>, table: &mut Table<'t>) -> Option<Self> {
+    fn read(file: &mut TomlFile, table: &mut Table<'_>) -> Option<Self> {
         let year = file.needed(table, "year").and_then(|cell| file.integer(&cell, 1990, 2100));
         let recorded = file.needed(table, "recorded").and_then(|cell| {
             let text = file.text(&cell)?;
@@ -123,7 +123,7 @@ fn is_day_month_or_year(text: &str) -> bool {
 }
 
 /// One announcement: methods as sub-tables, in each the kg CO2 per kWh by region.
-fn read_grid<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, set: &mut FactorSet) {
+fn read_grid(file: &mut TomlFile, mut table: Table<'_>, set: &mut FactorSet) {
     let shared = Shared::read(file, &mut table);
     for method in GridMethod::ALL.iter().copied() {
         let values = file.optional(&mut table, &format!("{}_kg_per_kwh", method.as_str())).and_then(|cell| file.table(cell));
@@ -139,7 +139,7 @@ fn read_grid<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, set: &mut Factor
     file.no_more(table);
 }
 
-fn read_heat<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, set: &str) -> Option<HeatFactor> {
+fn read_heat(file: &mut TomlFile, mut table: Table<'_>, set: &str) -> Option<HeatFactor> {
     let shared = Shared::read(file, &mut table);
     let region = file.needed(&mut table, "region").and_then(|cell| file.text(&cell));
     // t/GJ is kg/MJ.
@@ -148,7 +148,7 @@ fn read_heat<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, set: &str) -> Op
     Some(HeatFactor { mg_per_mj: MgPerUnit(value?), from: shared?.provenance(set, "heat", &region?) })
 }
 
-fn read_fuel<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, set: &str) -> Option<Fuel> {
+fn read_fuel(file: &mut TomlFile, mut table: Table<'_>, set: &str) -> Option<Fuel> {
     let shared = Shared::read(file, &mut table);
     let region = file.needed(&mut table, "region").and_then(|cell| file.text(&cell));
     let code = file.needed(&mut table, "code").and_then(|cell| file.text(&cell));
@@ -169,7 +169,7 @@ fn read_fuel<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, set: &str) -> Op
 }
 
 /// One annex of a standard: the unit they are per, and kgce by code.
-fn read_coal<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>, set: &mut FactorSet) {
+fn read_coal(file: &mut TomlFile, mut table: Table<'_>, set: &mut FactorSet) {
     let shared = Shared::read(file, &mut table);
     let region = file.needed(&mut table, "region").and_then(|cell| file.text(&cell));
     let per = file.needed(&mut table, "per").and_then(|cell| file.one_of(&cell, PerUnit::ALL, PerUnit::as_str));

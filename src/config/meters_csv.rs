@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::csv_file::{Row, rows};
+use super::csv_file::{CsvFile, Row};
 use super::fault::{Fault, ID_REMEDY, ID_WANTED, is_id, joined};
 use super::meter_links::{MeterList, link};
 use crate::domain::channel::{Carrier, Direction, LedgerUnit, Level, RegisterFault, RegisterSpec, ledger_unit, register_units};
@@ -34,26 +34,26 @@ const HEADER: &[&str] = &[
 const DEVICE_COLUMNS: [&str; 5] = ["resolution", "width_digits", "rating", "serial", "gateway"];
 
 /// One line whose fields are good on their own.
-pub struct Line {
+pub struct Line<'f> {
     pub entity: EntityIndex,
     pub level: Level,
     pub boundary: bool,
     pub carrier: Carrier,
     pub direction: Direction,
     pub valid_from: Millis,
-    pub kind: LineKind,
+    pub kind: LineKind<'f>,
 }
 
-pub enum LineKind {
+pub enum LineKind<'f> {
     Register(RegisterSpec),
     Gauge,
-    Virtual { ledger_unit: LedgerUnit, terms: Vec<NamedTerm> },
+    Virtual { ledger_unit: LedgerUnit, terms: Vec<NamedTerm<'f>> },
 }
 
 /// An addend of a formula, before its meter is looked up.
-pub struct NamedTerm {
+pub struct NamedTerm<'f> {
     pub sign: i32,
-    pub meter: String,
+    pub meter: &'f str,
 }
 
 /// Ids of the entities by which `meters.csv` is checked; without them (their file is broken) every entity passes.
@@ -76,8 +76,8 @@ impl KnownEntities<'_> {
 /// The meters; only to be used where there are no faults.
 #[must_use]
 pub fn read(text: &str, entities: &KnownEntities) -> (MeterList, Vec<Fault>) {
-    let (rows, mut faults) = rows("meters.csv", text, HEADER);
-    if rows.is_empty() && faults.is_empty() {
+    let (file, mut faults) = CsvFile::read("meters.csv", text, HEADER);
+    if file.rows().len() == 0 && faults.is_empty() {
         faults.push(Fault {
             file: "meters.csv".to_owned(),
             line: Some(1),
@@ -87,14 +87,14 @@ pub fn read(text: &str, entities: &KnownEntities) -> (MeterList, Vec<Fault>) {
             remedy: "add one".to_owned(),
         });
     }
-    let mut lines: Vec<(Row, Option<Line>)> = rows.into_iter().map(|row| read_line(row, entities)).collect();
+    let mut lines: Vec<(Row, Option<Line>)> = file.rows().map(|row| read_line(row, entities)).collect();
     let list = link(&mut lines);
     faults.extend(lines.into_iter().flat_map(|(row, _)| row.faults));
     faults.sort_by_key(|fault| fault.line);
     (list, faults)
 }
 
-fn read_line(mut row: Row, entities: &KnownEntities) -> (Row, Option<Line>) {
+fn read_line<'f>(mut row: Row<'f>, entities: &KnownEntities) -> (Row<'f>, Option<Line<'f>>) {
     for column in ["meter", "gateway"] {
         let is_virtual = row.has("formula") && column == "gateway";
         if !is_virtual && !is_id(row.field(column)) {
@@ -137,7 +137,7 @@ fn read_valid_from(row: &mut Row) -> Option<Millis> {
     moment.or_else(|| row.refuse("valid_from", "rfc 3339 with an offset", "write it like 2026-01-01T00:00:00+08:00"))
 }
 
-fn read_kind(row: &mut Row, carrier: Carrier, direction: Direction) -> Option<LineKind> {
+fn read_kind<'f>(row: &mut Row<'f>, carrier: Carrier, direction: Direction) -> Option<LineKind<'f>> {
     if direction == Direction::Gauge {
         return read_gauge(row);
     }
@@ -162,7 +162,7 @@ fn read_kind(row: &mut Row, carrier: Carrier, direction: Direction) -> Option<Li
     read_register(row, unit).map(LineKind::Register)
 }
 
-fn read_gauge(row: &mut Row) -> Option<LineKind> {
+fn read_gauge<'f>(row: &mut Row<'f>) -> Option<LineKind<'f>> {
     if row.has("formula") {
         return row.refuse("formula", "none for a gauge", "remove it or correct the direction");
     }
@@ -213,7 +213,7 @@ fn decimal(row: &mut Row, column: &str) -> Option<Decimal> {
     Decimal::parse(row.field(column)).ok().or_else(|| row.refuse(column, "a decimal number above 0", "correct it"))
 }
 
-fn read_formula(row: &mut Row) -> Option<Vec<NamedTerm>> {
+fn read_formula<'f>(row: &mut Row<'f>) -> Option<Vec<NamedTerm<'f>>> {
     for column in DEVICE_COLUMNS {
         if row.has(column) {
             row.refuse::<()>(column, "nothing beside a formula", "remove it, or the formula");
@@ -222,9 +222,9 @@ fn read_formula(row: &mut Row) -> Option<Vec<NamedTerm>> {
     if row.has("multiplier") && row.field("multiplier") != "1" {
         row.refuse::<()>("multiplier", "nothing or 1 beside a formula", "remove it, or the formula");
     }
-    let term = |text: &str| {
+    let term = |text: &'f str| {
         let (sign, meter) = text.strip_prefix('+').map(|meter| (1, meter)).or_else(|| text.strip_prefix('-').map(|meter| (-1, meter)))?;
-        is_id(meter).then(|| NamedTerm { sign, meter: meter.to_owned() })
+        is_id(meter).then_some(NamedTerm { sign, meter })
     };
     let terms: Option<Vec<NamedTerm>> = row.field("formula").split_whitespace().map(term).collect();
     terms.or_else(|| row.refuse("formula", "terms like +M1 -M2 with spaces between them", "correct it"))

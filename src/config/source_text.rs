@@ -55,3 +55,19 @@ pub fn read_needed(folder: &Path, name: &str) -> Result<String, Box<Fault>> {
 pub fn line_of(text: &str, byte: usize) -> usize {
     1 + text.bytes().take(byte).filter(|byte| *byte == b'\n').count()
 }
+
+/// Where the lines of a text begin: for many questions what [`line_of`] is for one.
+pub struct LineStarts(Vec<usize>);
+
+impl LineStarts {
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// As [`line_of`].
+    #[must_use]
+    pub fn line(&self, byte: usize) -> usize {
+        self.0.partition_point(|start| *start <= byte)
+    }
+}

@@ -6,24 +6,24 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, joined, quoted};
-use super::source_text::line_of;
+use super::source_text::{LineStarts, line_of};
 use crate::domain::decimal::{Decimal, DecimalError};
 
 /// A TOML file and the faults found in it so far.
-pub struct TomlFile<'t> {
+pub struct TomlFile {
     name: String,
-    text: &'t str,
+    lines: LineStarts,
     pub faults: Vec<Fault>,
 }
 
-impl<'t> TomlFile<'t> {
+impl TomlFile {
     /// The file and its root table. Faults of the grammar are recorded; what could be read is handed out.
     #[must_use]
-    pub fn parse(name: &str, text: &'t str) -> (Self, Table<'t>) {
+    pub fn parse<'t>(name: &str, text: &'t str) -> (Self, Table<'t>) {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut file = Self { name: name.to_owned(), text, faults: Vec::new() };
+        let mut file = Self { name: name.to_owned(), lines: LineStarts::of(text), faults: Vec::new() };
         for error in errors {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            let line = error.span().map_or(1, |span| file.lines.line(span.start));
             file.fault(line, "toml", &format!("{:?}", error.message()), "valid toml", "correct the line");
         }
         (file, Table { path: String::new(), line: 1, entries: root.into_inner().into_iter().collect() })
@@ -41,22 +41,22 @@ impl<'t> TomlFile<'t> {
     }
 
     /// Takes a key that has to be there.
-    pub fn needed(&mut self, table: &mut Table<'t>, key: &str) -> Option<Cell<'t>> {
-        let cell = table.take(key, self.text);
+    pub fn needed<'t>(&mut self, table: &mut Table<'t>, key: &str) -> Option<Cell<'t>> {
+        let cell = table.take(key, &self.lines);
         if cell.is_none() {
             self.fault(table.line, &table.key(key), "nothing", "a value", "add the key");
         }
         cell
     }
 
-    pub fn optional(&mut self, table: &mut Table<'t>, key: &str) -> Option<Cell<'t>> {
-        table.take(key, self.text)
+    pub fn optional<'t>(&mut self, table: &mut Table<'t>, key: &str) -> Option<Cell<'t>> {
+        table.take(key, &self.lines)
     }
 
     /// What is left in a table that should have been read whole.
-    pub fn no_more(&mut self, table: Table<'t>) {
+    pub fn no_more(&mut self, table: Table<'_>) {
         for (key, value) in table.entries {
-            let line = line_of(self.text, key.span().start.min(value.span().start));
+            let line = self.lines.line(key.span().start.min(value.span().start));
             self.fault(
                 line,
                 &table_key(&table.path, key.get_ref()),
@@ -67,7 +67,7 @@ impl<'t> TomlFile<'t> {
         }
     }
 
-    pub fn text(&mut self, cell: &Cell<'t>) -> Option<String> {
+    pub fn text(&mut self, cell: &Cell<'_>) -> Option<String> {
         match &cell.value {
             DeValue::String(text) if !text.trim().is_empty() => Some(text.to_string()),
             _ => self.refuse(cell, "a text", "write it in quotes"),
@@ -75,7 +75,7 @@ impl<'t> TomlFile<'t> {
     }
 
     /// A decimal number of zero or more.
-    pub fn decimal(&mut self, cell: &Cell<'t>) -> Option<Decimal> {
+    pub fn decimal(&mut self, cell: &Cell<'_>) -> Option<Decimal> {
         match cell.number().map(|text| Decimal::parse(&text)) {
             Some(Ok(decimal)) => Some(decimal),
             Some(Err(DecimalError::TooLarge | DecimalError::TooManyDigits)) => self.refuse(cell, "at most 19 digits", "round it"),
@@ -85,24 +85,24 @@ impl<'t> TomlFile<'t> {
         }
     }
 
-    pub fn float(&mut self, cell: &Cell<'t>, from: f64, to: f64) -> Option<f64> {
+    pub fn float(&mut self, cell: &Cell<'_>, from: f64, to: f64) -> Option<f64> {
         let number = cell.number().and_then(|text| text.parse::<f64>().ok()).filter(|number| (from..=to).contains(number));
         number.or_else(|| self.refuse(cell, &format!("a number from {from} to {to}"), "correct it"))
     }
 
-    pub fn integer(&mut self, cell: &Cell<'t>, from: i64, to: i64) -> Option<i64> {
+    pub fn integer(&mut self, cell: &Cell<'_>, from: i64, to: i64) -> Option<i64> {
         let number = cell.value.as_integer().and_then(|_| cell.number()).and_then(|text| text.parse::<i64>().ok());
         let number = number.filter(|number| (from..=to).contains(number));
         number.or_else(|| self.refuse(cell, &format!("a whole number from {from} to {to}"), "correct it"))
     }
 
     /// One of a few names.
-    pub fn one_of<T: Copy>(&mut self, cell: &Cell<'t>, all: &[T], name: impl Fn(T) -> &'static str) -> Option<T> {
+    pub fn one_of<T: Copy>(&mut self, cell: &Cell<'_>, all: &[T], name: impl Fn(T) -> &'static str) -> Option<T> {
         let found = cell.value.as_str().and_then(|text| all.iter().copied().find(|one| name(*one) == text));
         found.or_else(|| self.refuse(cell, &joined(all.iter().map(|one| name(*one))), "choose one of them"))
     }
 
-    pub fn table(&mut self, cell: Cell<'t>) -> Option<Table<'t>> {
+    pub fn table<'t>(&mut self, cell: Cell<'t>) -> Option<Table<'t>> {
         match cell.value {
             DeValue::Table(table) => Some(Table { path: cell.key, line: cell.line, entries: table.into_iter().collect() }),
             _ => self.refuse(&cell, "a table", "write it as [table]"),
@@ -110,11 +110,11 @@ impl<'t> TomlFile<'t> {
     }
 
     /// The elements of an array, each under the array's key.
-    pub fn array(&mut self, cell: Cell<'t>) -> Option<Vec<Cell<'t>>> {
+    pub fn array<'t>(&mut self, cell: Cell<'t>) -> Option<Vec<Cell<'t>>> {
         match cell.value {
             DeValue::Array(array) => {
                 let element = |value: Spanned<DeValue<'t>>| Cell {
-                    line: line_of(self.text, value.span().start),
+                    line: self.lines.line(value.span().start),
                     key: cell.key.clone(),
                     value: value.into_inner(),
                 };
@@ -125,7 +125,7 @@ impl<'t> TomlFile<'t> {
     }
 
     /// Records that a cell's value is not what was wanted.
-    pub fn refuse<T>(&mut self, cell: &Cell<'t>, wanted: &str, remedy: &str) -> Option<T> {
+    pub fn refuse<T>(&mut self, cell: &Cell<'_>, wanted: &str, remedy: &str) -> Option<T> {
         self.fault(cell.line, &cell.key, &cell.seen(), wanted, remedy);
         None
     }
@@ -153,10 +153,10 @@ impl<'t> Table<'t> {
         keys.into_iter().map(|(_, key)| key).collect()
     }
 
-    fn take(&mut self, key: &str, text: &str) -> Option<Cell<'t>> {
+    fn take(&mut self, key: &str, lines: &LineStarts) -> Option<Cell<'t>> {
         let at = self.entries.iter().position(|(name, _)| name.get_ref() == key)?;
         let (name, value) = self.entries.swap_remove(at);
-        Some(Cell { line: line_of(text, name.span().start), key: self.key(key), value: value.into_inner() })
+        Some(Cell { line: lines.line(name.span().start), key: self.key(key), value: value.into_inner() })
     }
 }
 

@@ -51,7 +51,7 @@ pub fn read(text: &str) -> (ZoneToml, Vec<Fault>) {
     (read, file.faults)
 }
 
-fn read_zone<'t>(file: &mut TomlFile<'t>, mut zone: Table<'t>, gas: Option<GasSupply>, steam: Option<SteamSupply>, read: &mut ZoneToml) {
+fn read_zone(file: &mut TomlFile, mut zone: Table<'_>, gas: Option<GasSupply>, steam: Option<SteamSupply>, read: &mut ZoneToml) {
     read.zone_line = zone.line;
     read.id = file.needed(&mut zone, "id").and_then(|cell| id(file, &cell));
     let name_en = file.needed(&mut zone, "name_en").and_then(|cell| file.text(&cell));
@@ -98,22 +98,22 @@ fn read_zone<'t>(file: &mut TomlFile<'t>, mut zone: Table<'t>, gas: Option<GasSu
     })();
 }
 
-fn id<'t>(file: &mut TomlFile<'t>, cell: &Cell<'t>) -> Option<String> {
+fn id(file: &mut TomlFile, cell: &Cell<'_>) -> Option<String> {
     let text = file.text(cell)?;
     if is_id(&text) { Some(text) } else { file.refuse(cell, ID_WANTED, ID_REMEDY) }
 }
 
-fn time_zone<'t>(file: &mut TomlFile<'t>, cell: &Cell<'t>) -> Option<TimeZone> {
+fn time_zone(file: &mut TomlFile, cell: &Cell<'_>) -> Option<TimeZone> {
     let name = file.text(cell)?;
     TimeZone::get(&name).ok().or_else(|| file.refuse(cell, "an iana time zone this system knows", "correct it, or install tzdata"))
 }
 
-fn moment<'t>(file: &mut TomlFile<'t>, cell: &Cell<'t>) -> Option<Millis> {
+fn moment(file: &mut TomlFile, cell: &Cell<'_>) -> Option<Millis> {
     let text = file.text(cell)?;
     Millis::from_rfc3339(&text).or_else(|| file.refuse(cell, "rfc 3339 with an offset", "write it like 2026-01-01T00:00:00+08:00"))
 }
 
-fn minutes<'t>(file: &mut TomlFile<'t>, zone: &mut Table<'t>, key: &str, default: i64) -> Option<i64> {
+fn minutes(file: &mut TomlFile, zone: &mut Table<'_>, key: &str, default: i64) -> Option<i64> {
     let Some(cell) = file.optional(zone, key) else { return Some(default * MINUTE_MS) };
     let minutes = file.integer(&cell, 1, 60)?;
     if INTERVAL_MINUTES.contains(&minutes) {
@@ -123,12 +123,12 @@ fn minutes<'t>(file: &mut TomlFile<'t>, zone: &mut Table<'t>, key: &str, default
     }
 }
 
-fn positive<'t>(file: &mut TomlFile<'t>, cell: &Cell<'t>) -> Option<Decimal> {
+fn positive(file: &mut TomlFile, cell: &Cell<'_>) -> Option<Decimal> {
     let decimal = file.decimal(cell)?;
     if decimal.is_zero() { file.refuse(cell, "a number above 0", "correct it") } else { Some(decimal) }
 }
 
-fn read_gas<'t>(file: &mut TomlFile<'t>, table: Option<Table<'t>>) -> Option<GasSupply> {
+fn read_gas(file: &mut TomlFile, table: Option<Table<'_>>) -> Option<GasSupply> {
     let default_ratio = Decimal::parse(DEFAULT_NM3_PER_M3).ok();
     let Some(mut table) = table else {
         return Some(GasSupply { heat_value_mj_per_nm3: None, nm3_per_m3: default_ratio? });
@@ -139,7 +139,7 @@ fn read_gas<'t>(file: &mut TomlFile<'t>, table: Option<Table<'t>>) -> Option<Gas
     Some(GasSupply { heat_value_mj_per_nm3: heat_value?, nm3_per_m3: ratio? })
 }
 
-fn read_steam<'t>(file: &mut TomlFile<'t>, mut table: Table<'t>) -> Option<SteamSupply> {
+fn read_steam(file: &mut TomlFile, mut table: Table<'_>) -> Option<SteamSupply> {
     let kj_per_kg = file.needed(&mut table, "kj_per_kg").and_then(|cell| positive(file, &cell));
     file.no_more(table);
     Some(SteamSupply { kj_per_kg: kj_per_kg? })

@@ -2,6 +2,8 @@
 //!
 //! Invariant of a register: its step is a whole number of ledger units, so every value it can show is one too.
 
+use std::sync::Arc;
+
 use super::decimal::{self, Decimal, DecimalError};
 use super::entity::{EntityIndex, named};
 use super::units::{Millis, Quantity};
@@ -97,7 +99,8 @@ pub fn register_units(carrier: Carrier) -> &'static [&'static str] {
 pub struct Channel {
     pub id: ChannelId,
     pub meter: MeterIndex,
-    pub item: Box<str>,
+    /// Shared by all channels of the same item.
+    pub item: Arc<str>,
     pub entity: EntityIndex,
     pub parent: Option<MeterIndex>,
     pub level: Level,
@@ -105,8 +108,6 @@ pub struct Channel {
     pub boundary: bool,
     pub carrier: Carrier,
     pub direction: Direction,
-    /// The display's unit as `meters.csv` has it.
-    pub unit: Box<str>,
     pub valid_from: Millis,
     pub kind: ChannelKind,
 }
@@ -138,7 +139,7 @@ pub enum ChannelKind {
     /// A sum of other channels; nobody publishes it.
     Virtual {
         ledger_unit: LedgerUnit,
-        terms: Vec<Term>,
+        terms: Box<[Term]>,
     },
 }
 

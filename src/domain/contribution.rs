@@ -2,8 +2,6 @@
 //!
 //! Invariant: each quantity that is passed on is added below and taken away above, so Σ entities + residual = zone, exactly.
 
-use std::collections::BTreeMap;
-
 use super::channel::{Channel, ChannelId, ChannelKind, Direction, MeterIndex};
 use super::entity::EntityIndex;
 use super::zone::Meter;
@@ -18,25 +16,59 @@ pub struct Contribution {
     pub made_fed: bool,
 }
 
-/// Signs per entity and whether the energy is fed by what is made inside.
-type Sums = Vec<BTreeMap<(EntityIndex, bool), i32>>;
+/// The contributions of every channel, one list after the other.
+#[derive(Clone, Debug)]
+pub struct Contributions {
+    all: Box<[Contribution]>,
+    /// Where each channel's list ends.
+    ends: Box<[u32]>,
+}
 
-/// Contributions of every channel, by [`ChannelId`]. A virtual channel's own go to the registers it is made of: its own list is empty.
-/// Parents and formulas are without cycles.
-#[must_use]
-pub fn contributions(channels: &[Channel], meters: &[Meter]) -> Vec<Vec<Contribution>> {
-    let mut sums: Sums = vec![BTreeMap::new(); channels.len()];
-    for channel in channels.iter().filter(|channel| channel.boundary) {
-        let upstream = Upstream { channels, meters, channel };
-        let made_fed = upstream.is_made_fed();
-        let mut add = |entity, sign| add_to_registers(channels, &mut sums, channel.id, (entity, made_fed), sign);
-        add(channel.entity, sign_for_entity(channel.direction));
-        if let Some(passed_on_by) = upstream.passing_entity() {
-            add(passed_on_by, sign_for_passing(channel.direction));
+/// A sum that a register has a part in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sum {
+    channel: ChannelId,
+    entity: EntityIndex,
+    made_fed: bool,
+}
+
+impl Contributions {
+    /// Parents and formulas are without cycles.
+    #[must_use]
+    pub fn of(channels: &[Channel], meters: &[Meter]) -> Self {
+        let mut signs: Vec<(Sum, i32)> = Vec::with_capacity(channels.len());
+        for channel in channels.iter().filter(|channel| channel.boundary) {
+            let upstream = Upstream { channels, meters, channel };
+            let sum = Sum { channel: channel.id, entity: channel.entity, made_fed: upstream.is_made_fed() };
+            add_to_registers(channels, &mut signs, sum, sign_for_entity(channel.direction));
+            if let Some(entity) = upstream.passing_entity() {
+                add_to_registers(channels, &mut signs, Sum { entity, ..sum }, sign_for_passing(channel.direction));
+            }
+        }
+        signs.sort_unstable_by_key(|(sum, _)| *sum);
+        signs.dedup_by(|(later, sign), (kept, total)| {
+            let same = later == kept;
+            *total += if same { *sign } else { 0 };
+            same
+        });
+        signs.retain(|(_, sign)| *sign != 0);
+        let end = |channel: &Channel| signs.partition_point(|(sum, _)| sum.channel <= channel.id) as u32;
+        Self {
+            ends: channels.iter().map(end).collect(),
+            all: signs
+                .iter()
+                .map(|(Sum { entity, made_fed, .. }, sign)| Contribution { entity: *entity, sign: *sign, made_fed: *made_fed })
+                .collect(),
         }
     }
-    let keep = |((entity, made_fed), sign): ((EntityIndex, bool), i32)| (sign != 0).then_some(Contribution { entity, sign, made_fed });
-    sums.into_iter().map(|sum| sum.into_iter().filter_map(keep).collect()).collect()
+
+    /// A virtual channel's contributions are those of the registers it is made of: its own list is empty.
+    #[must_use]
+    pub fn of_channel(&self, channel: ChannelId) -> &[Contribution] {
+        let at = channel.0 as usize;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.all[start as usize..self.ends[at] as usize]
+    }
 }
 
 fn sign_for_entity(direction: Direction) -> i32 {
@@ -91,12 +123,12 @@ impl Upstream<'_> {
     }
 }
 
-fn add_to_registers(channels: &[Channel], sums: &mut Sums, id: ChannelId, key: (EntityIndex, bool), sign: i32) {
-    match &channels[id.0 as usize].kind {
-        ChannelKind::Register(_) => *sums[id.0 as usize].entry(key).or_insert(0) += sign,
+fn add_to_registers(channels: &[Channel], signs: &mut Vec<(Sum, i32)>, sum: Sum, sign: i32) {
+    match &channels[sum.channel.0 as usize].kind {
+        ChannelKind::Register(_) => signs.push((sum, sign)),
         ChannelKind::Virtual { terms, .. } => {
             for term in terms {
-                add_to_registers(channels, sums, term.channel, key, sign * term.sign);
+                add_to_registers(channels, signs, Sum { channel: term.channel, ..sum }, sign * term.sign);
             }
         }
         ChannelKind::Gauge => {}

@@ -4,11 +4,11 @@
 //! and the last entity is the residual.
 
 use jiff::tz::TimeZone;
-use rustc_hash::FxHashMap;
 
+use super::by_id::ById;
 use super::calendar::DayTypes;
 use super::channel::{Channel, ChannelId, ChannelKind, GatewayIndex, MeterIndex};
-use super::contribution::{Contribution, contributions};
+use super::contribution::{Contribution, Contributions};
 use super::decimal::Decimal;
 use super::entity::{Entity, EntityIndex, EntityKind};
 use super::units::Millis;
@@ -63,8 +63,6 @@ pub struct Meter {
     pub entity: EntityIndex,
     /// None for a virtual meter.
     pub gateway: Option<GatewayIndex>,
-    /// Of the device in place at `valid_from`; none for a virtual meter.
-    pub serial: Option<Box<str>>,
     /// In file order, at least one.
     pub channels: Vec<ChannelId>,
 }
@@ -83,10 +81,10 @@ pub struct Zone {
     gateways: Vec<Gateway>,
     channels: Vec<Channel>,
     day_types: DayTypes,
-    contributions: Vec<Vec<Contribution>>,
-    entity_by_id: FxHashMap<Box<str>, EntityIndex>,
-    meter_by_id: FxHashMap<Box<str>, MeterIndex>,
-    gateway_by_id: FxHashMap<Box<str>, GatewayIndex>,
+    contributions: Contributions,
+    entity_by_id: ById,
+    meter_by_id: ById,
+    gateway_by_id: ById,
 }
 
 /// The lists of a zone, checked by the reader against the invariants above.
@@ -111,15 +109,11 @@ impl Zone {
     pub fn new(parts: ZoneParts) -> Self {
         let ZoneParts { profile, mut entities, meters, gateways, channels, day_types } = parts;
         entities.push(residual(&profile));
-        let by_id = |ids: &mut dyn Iterator<Item = &Box<str>>| -> FxHashMap<Box<str>, u32> { ids.cloned().zip(0..).collect() };
-        let entity_by_id = by_id(&mut entities.iter().map(|entity| &entity.id));
-        let meter_by_id = by_id(&mut meters.iter().map(|meter| &meter.id));
-        let gateway_by_id = by_id(&mut gateways.iter().map(|gateway| &gateway.id));
         Self {
-            contributions: contributions(&channels, &meters),
-            entity_by_id: entity_by_id.into_iter().map(|(id, index)| (id, EntityIndex(index))).collect(),
-            meter_by_id: meter_by_id.into_iter().map(|(id, index)| (id, MeterIndex(index))).collect(),
-            gateway_by_id: gateway_by_id.into_iter().map(|(id, index)| (id, GatewayIndex(index))).collect(),
+            contributions: Contributions::of(&channels, &meters),
+            entity_by_id: ById::new(&entities, |entity| &entity.id),
+            meter_by_id: ById::new(&meters, |meter| &meter.id),
+            gateway_by_id: ById::new(&gateways, |gateway| &gateway.id),
             profile,
             entities,
             meters,
@@ -152,7 +146,7 @@ impl Zone {
 
     #[must_use]
     pub fn entity_of(&self, id: &str) -> Option<EntityIndex> {
-        self.entity_by_id.get(id).copied()
+        self.entity_by_id.find(&self.entities, |entity| &entity.id, id).map(EntityIndex)
     }
 
     #[must_use]
@@ -172,7 +166,7 @@ impl Zone {
 
     #[must_use]
     pub fn meter_of(&self, id: &str) -> Option<MeterIndex> {
-        self.meter_by_id.get(id).copied()
+        self.meter_by_id.find(&self.meters, |meter| &meter.id, id).map(MeterIndex)
     }
 
     /// All channels in file order, virtual ones and gauges included.
@@ -205,7 +199,7 @@ impl Zone {
 
     #[must_use]
     pub fn gateway_of(&self, id: &str) -> Option<GatewayIndex> {
-        self.gateway_by_id.get(id).copied()
+        self.gateway_by_id.find(&self.gateways, |gateway| &gateway.id, id).map(GatewayIndex)
     }
 
     /// Empty for a gateway the zone does not know.
@@ -217,7 +211,7 @@ impl Zone {
     /// Entities a channel's quantity counts for. Virtual meters are worked in: only registers have contributions.
     #[must_use]
     pub fn contributions(&self, channel: ChannelId) -> &[Contribution] {
-        &self.contributions[channel.0 as usize]
+        self.contributions.of_channel(channel)
     }
 
     /// How often a channel's quantity counts for the zone as a whole.

@@ -1,9 +1,14 @@
 //! One register channel at work: its window of marks, and the posting of its spans to intervals and roll-ups.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
 use crate::accounting::Book;
 use crate::alerts::mean::OpenInterval;
 use crate::domain::calendar::LocalCalendar;
-use crate::domain::channel::{ChannelId, Direction, RegisterSpec};
+use crate::domain::channel::{Carrier, Channel, ChannelId, Direction, RegisterSpec};
+use crate::domain::entity::EntityIndex;
 use crate::domain::units::{Millis, Quantity};
 use crate::domain::zone::Zone;
 use crate::ledger::mark::{Quality, Span};
@@ -15,39 +20,56 @@ use crate::store::restore::Share;
 
 #[derive(Debug)]
 pub struct RegisterChannel {
+    pub id: ChannelId,
     pub row: RowId,
-    pub limits: Limits,
     pub window: Window,
     /// Device time of the channel's very first mark.
     pub first: Option<Millis>,
     /// For interval-mean thresholds; none where no rule looks.
     pub mean: Option<Box<OpenInterval>>,
     book: Option<Book>,
-    pub shares: Vec<Share>,
+    /// One list for all channels with the same shares.
+    pub shares: Arc<[Share]>,
 }
 
-impl RegisterChannel {
+/// What the channels of a zone have in common.
+pub struct Sharing<'z> {
+    zone: &'z Zone,
+    entities: &'z [RowId],
+    whole: RowId,
+    /// Entities with a source of their own from nature.
+    with_generation: FxHashSet<(EntityIndex, Carrier)>,
+    lists: FxHashSet<Arc<[Share]>>,
+}
+
+impl<'z> Sharing<'z> {
     /// `entities` are the rows of the zone's entities; `whole` the zone's own.
     #[must_use]
-    pub fn new(zone: &Zone, id: ChannelId, register: &RegisterSpec, row: RowId, entities: &[RowId], whole: RowId) -> RegisterChannel {
-        let channel = zone.channel(id);
+    pub fn new(zone: &'z Zone, entities: &'z [RowId], whole: RowId) -> Sharing<'z> {
+        let generates = |channel: &&Channel| channel.boundary && channel.direction == Direction::Generation;
+        let with_generation = zone.channels().iter().filter(generates).map(|channel| (channel.entity, channel.carrier)).collect();
+        Sharing { zone, entities, whole, with_generation, lists: FxHashSet::default() }
+    }
+
+    pub fn channel(&mut self, channel: &Channel, register: &RegisterSpec, row: RowId) -> RegisterChannel {
         let book = Book::of(channel.carrier, register.ledger_unit());
+        let shares = self.shares(channel, book);
+        RegisterChannel { id: channel.id, row, window: Window::default(), first: None, mean: None, book, shares }
+    }
+
+    fn shares(&mut self, channel: &Channel, book: Option<Book>) -> Arc<[Share]> {
         // What comes from the sun carries no carbon, nor what an entity with such a source passes on.
         let from_nature = match channel.direction {
             Direction::Generation => true,
-            Direction::Export => zone.channels().iter().any(|other| {
-                other.entity == channel.entity
-                    && other.boundary
-                    && other.direction == Direction::Generation
-                    && other.carrier == channel.carrier
-            }),
+            Direction::Export => self.with_generation.contains(&(channel.entity, channel.carrier)),
             Direction::Import | Direction::Made | Direction::Gauge => false,
         };
         let bought = i64::from(!from_nature);
         let share = |entity, sign: i32| Share { entity, sign: i64::from(sign), bought: i64::from(sign) * bought };
+        let contributions = self.zone.contributions(channel.id).iter();
         let mut shares: Vec<Share> =
-            zone.contributions(id).iter().map(|contribution| share(entities[contribution.entity.0 as usize], contribution.sign)).collect();
-        let for_zone = zone.zone_sign(id);
+            contributions.map(|contribution| share(self.entities[contribution.entity.0 as usize], contribution.sign)).collect();
+        let for_zone = self.zone.zone_sign(channel.id);
         // A channel may count for an entity both as bought and as made inside; the store keeps one row for the two.
         shares.sort_unstable();
         shares.dedup_by(|later, kept| {
@@ -59,12 +81,24 @@ impl RegisterChannel {
             same
         });
         if for_zone != 0 && book.is_some_and(Book::is_energy) {
-            shares.push(share(whole, for_zone));
+            shares.push(share(self.whole, for_zone));
         }
-        let limits = Limits { rating_per_h: register.rating_per_h(), step: Quantity(register.step()), full: Quantity(register.full()) };
-        RegisterChannel { row, limits, window: Window::default(), first: None, mean: None, book, shares }
+        if let Some(known) = self.lists.get(&*shares) {
+            return known.clone();
+        }
+        let list: Arc<[Share]> = shares.into();
+        self.lists.insert(list.clone());
+        list
     }
+}
 
+/// What a register can do, as the scan wants it.
+#[must_use]
+pub fn limits(register: &RegisterSpec) -> Limits {
+    Limits { rating_per_h: register.rating_per_h(), step: Quantity(register.step()), full: Quantity(register.full()) }
+}
+
+impl RegisterChannel {
     /// Posts a span that came (`sign` 1) or went (`sign` −1).
     pub fn post(&self, span: Span, sign: i64, interval_ms: i64, calendar: &mut LocalCalendar, batch: &mut Batch) {
         slices::cut(span, interval_ms, calendar, |slice| {
@@ -105,7 +139,7 @@ impl RegisterChannel {
     }
 
     fn post_hour(&self, hour: Millis, book: Book, [quantity, assumed, estimated]: [Quantity; 3], parts: i64, batch: &mut Batch) {
-        for share in &self.shares {
+        for share in &*self.shares {
             let times = share.sign.abs();
             let delta = RollupDelta {
                 quantity: Quantity(quantity.0 * share.sign),

@@ -9,6 +9,8 @@ pub mod rejection;
 mod restore;
 pub mod watch;
 
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::accounting::{Book, YearFactors, assess};
@@ -17,7 +19,7 @@ use crate::alerts::silence::GatewayVoice;
 use crate::alerts::threshold::Threshold;
 use crate::domain::alert_rules::AlertRules;
 use crate::domain::calendar::LocalCalendar;
-use crate::domain::channel::{ChannelId, GatewayIndex};
+use crate::domain::channel::LedgerUnit;
 use crate::domain::factors::{FactorSet, MissingFactor};
 use crate::domain::units::{DAY_MS, Millis};
 use crate::domain::zone::{ClockMode, Zone};
@@ -50,7 +52,7 @@ pub enum EngineError {
 #[derive(Debug)]
 enum ItemKind {
     /// Position in [`Engine::registers`].
-    Register(usize),
+    Register(u32),
     Gauge {
         row: RowId,
         first: Option<Millis>,
@@ -59,28 +61,43 @@ enum ItemKind {
 
 #[derive(Debug)]
 struct Item {
-    name: Box<str>,
+    /// Shared by all items of the name, see [`Engine::names`].
+    name: Arc<str>,
     kind: ItemKind,
-    /// Thresholds on a gauge: rule and subject.
-    watched: Vec<(usize, usize)>,
+}
+
+impl Item {
+    fn register(&self) -> Option<u32> {
+        match self.kind {
+            ItemKind::Register(register) => Some(register),
+            ItemKind::Gauge { .. } => None,
+        }
+    }
+}
+
+/// A threshold on a channel: positions of the rule and of its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Watch {
+    channel: RowId,
+    rule: u32,
+    subject: u32,
 }
 
 #[derive(Debug)]
 struct MeterState {
     items: Vec<Item>,
     valid_from: Millis,
-    gateway: Option<GatewayIndex>,
     newest: Option<Millis>,
     stale_since: Option<Millis>,
-    /// The flow gauge of a meter with a single register, and ledger units per hour in one of its units.
-    flow: Option<(&'static str, f64)>,
+    /// What the only register of a meter counts: it may have a flow gauge beside it.
+    single: Option<LedgerUnit>,
 }
 
 /// A stretch without readings, to be asked for when it is still there at `due`.
 #[derive(Clone, Copy, Debug)]
 struct Gap {
     meter: usize,
-    register: usize,
+    register: u32,
     from: Millis,
     to: Millis,
     due: Millis,
@@ -118,14 +135,14 @@ pub struct Engine {
     entities: Vec<RowId>,
     whole: RowId,
     registers: Vec<RegisterChannel>,
-    /// For each register: thresholds on its interval mean, as rule and subject, and its place in the zone.
-    mean_watched: Vec<Vec<(usize, usize)>>,
-    register_ids: Vec<ChannelId>,
     meters: Vec<MeterState>,
+    names: FxHashSet<Arc<str>>,
     gateways: Vec<GatewayVoice>,
     /// Gateways whose status has been heard.
     statuses: Vec<bool>,
     thresholds: Vec<Vec<Threshold>>,
+    /// Which thresholds look at which channels, in order.
+    watches: Vec<Watch>,
     gaps: Vec<Gap>,
     asked: FxHashSet<(usize, Millis)>,
     year_factors: FxHashMap<(Book, i16), YearFactors>,

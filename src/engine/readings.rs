@@ -1,11 +1,14 @@
 //! Readings and swaps into the ledger.
 
+use super::channel::limits;
 use super::rejection::{AHEAD_S_MAX, Rejection};
+use super::restore::{flow_gauge, shared};
 use super::{Engine, EngineError, Item, ItemKind};
 use crate::domain::alert_rules::interval_mean;
 use crate::domain::channel::MeterIndex;
 use crate::domain::units::{HOUR_MS, Millis, Quantity, SECOND_MS};
 use crate::ledger::mark::{Mark, Verdict, What};
+use crate::ledger::scan::Limits;
 use crate::ledger::slices;
 use crate::ledger::window::{Outcome, insert_into_stretch};
 use crate::store::batch::RowId;
@@ -30,7 +33,7 @@ impl Engine {
         self.count("readings", 1);
         let Some(meter) = self.admit(&reading.meter, reading.at, wall) else { return Ok(()) };
         let index = meter.0 as usize;
-        let flow_per_h = self.meters[index].flow.and_then(|(gauge, per_unit)| {
+        let flow_per_h = self.meters[index].single.and_then(flow_gauge).and_then(|(gauge, per_unit)| {
             let (_, text) = reading.values.iter().find(|(item, _)| item == gauge)?;
             text.parse::<f64>().ok().filter(|value| value.is_finite()).map(|value| (value.abs() * per_unit) as f32)
         });
@@ -127,11 +130,12 @@ impl Engine {
         }
         let id = &self.zone.meter(meter).id;
         let row = self.store.channel_row(&ChannelRow::gauge(id, name))?;
-        self.meters[index].items.push(Item { name: name.into(), kind: ItemKind::Gauge { row, first: None }, watched: Vec::new() });
+        let name = shared(&mut self.names, name);
+        self.meters[index].items.push(Item { name, kind: ItemKind::Gauge { row, first: None } });
         Ok(Some(self.meters[index].items.len() - 1))
     }
 
-    fn parse_register(&self, meter: MeterIndex, register: usize, item: &str, text: &str) -> Result<Quantity, Rejection> {
+    fn parse_register(&self, meter: MeterIndex, register: u32, item: &str, text: &str) -> Result<Quantity, Rejection> {
         let spec = self.register_spec(register);
         spec.parse(text).map(Quantity).map_err(|cause| Rejection::Register {
             meter: self.zone.meter(meter).id.to_string(),
@@ -142,14 +146,15 @@ impl Engine {
     }
 
     /// Inserts a mark and posts what it changes. Gives whether the mark is part of the set and was not before.
-    fn take_mark(&mut self, meter: usize, register: usize, mark: Mark, wall: Millis) -> Result<bool, EngineError> {
-        let channel = &mut self.registers[register];
+    fn take_mark(&mut self, meter: usize, register: u32, mark: Mark, wall: Millis) -> Result<bool, EngineError> {
+        let limits = limits(self.register_spec(register));
+        let channel = &mut self.registers[register as usize];
+        let row = channel.row;
         let newest = channel.window.newest().map(|newest| newest.at);
-        let mut outcome = channel.window.insert(channel.limits, mark, &mut self.changes);
+        let mut outcome = channel.window.insert(limits, mark, &mut self.changes);
         if outcome == Outcome::NeedsHistory {
-            outcome = self.insert_old(register, mark)?;
+            outcome = self.insert_old(register, limits, mark)?;
         }
-        let row = self.registers[register].row;
         match outcome {
             // The set may still have learnt a later count or another gauge from it.
             Outcome::Duplicate => {
@@ -166,7 +171,7 @@ impl Engine {
             }
             Outcome::NeedsHistory => unreachable!("insert_old goes back to the channel's first mark"),
         }
-        let channel = &mut self.registers[register];
+        let channel = &mut self.registers[register as usize];
         let interval_ms = self.zone.profile().interval_ms;
         for span in &self.changes.removed {
             channel.post(*span, -1, interval_ms, &mut self.calendar, &mut self.batch);
@@ -188,10 +193,10 @@ impl Engine {
     }
 
     /// Inserts a mark for which the window does not reach far enough back, with neighbours from the store.
-    fn insert_old(&mut self, register: usize, mark: Mark) -> Result<Outcome, EngineError> {
+    fn insert_old(&mut self, register: u32, limits: Limits, mark: Mark) -> Result<Outcome, EngineError> {
         let mut reach_ms = STRETCH_MS;
         loop {
-            let channel = &mut self.registers[register];
+            let channel = &mut self.registers[register as usize];
             let from = Millis(mark.at.0.saturating_sub(reach_ms));
             let complete = channel.first.is_none_or(|first| from <= first);
             let oldest = channel.window.oldest().unwrap_or(Millis(i64::MAX));
@@ -199,9 +204,9 @@ impl Engine {
             let mut stretch = self.store.marks_of(channel.row, from, before)?;
             overlay(&mut stretch, channel.row, &self.batch.marks, from, before);
             let outcome = if before == oldest {
-                channel.window.insert_with_history(channel.limits, stretch, complete, mark, &mut self.changes)
+                channel.window.insert_with_history(limits, stretch, complete, mark, &mut self.changes)
             } else {
-                insert_into_stretch(&mut stretch, complete, channel.limits, mark, &mut self.changes)
+                insert_into_stretch(&mut stretch, complete, limits, mark, &mut self.changes)
             };
             if outcome != Outcome::NeedsHistory {
                 return Ok(outcome);
@@ -211,16 +216,18 @@ impl Engine {
     }
 
     /// Shows new spans at the end of the ledger to interval-mean thresholds, and notes gaps.
-    fn observe_spans(&mut self, meter: usize, register: usize, wall: Millis) {
+    fn observe_spans(&mut self, meter: usize, register: u32, wall: Millis) {
         let interval_ms = self.zone.profile().interval_ms;
         let live_from = self.zone.profile().live_from;
-        let newest = self.registers[register].window.newest_good().map(|good| good.at);
+        let newest = self.registers[register as usize].window.newest_good().map(|good| good.at);
         if let Some(last) = self.changes.added.last().filter(|span| Some(span.to) == newest) {
             let span = (last.from, last.to);
             self.note_gap(meter, register, span, self.now(wall));
         }
-        let Some(unit) = self.zone.channel(self.register_ids[register]).ledger_unit() else { return };
-        let Some(open) = &mut self.registers[register].mean else { return };
+        let unit = self.register_spec(register).ledger_unit();
+        let channel = &mut self.registers[register as usize];
+        let row = channel.row;
+        let Some(open) = &mut channel.mean else { return };
         let mut means: Vec<(Millis, f64)> = Vec::new();
         for span in &self.changes.added {
             let live = live_from.is_none_or(|live_from| live_from <= span.from);
@@ -235,10 +242,7 @@ impl Engine {
             });
         }
         for (at, mean) in means {
-            for watched in 0..self.mean_watched[register].len() {
-                let (rule, subject) = self.mean_watched[register][watched];
-                self.observe(rule, subject, mean, at);
-            }
+            self.observe(row, mean, at);
         }
     }
 
@@ -254,10 +258,7 @@ impl Engine {
             self.batch.latest.insert(row, Latest { first, at, value: Value::Gauge(value) });
         }
         if live {
-            for watched in 0..self.meters[meter].items[item].watched.len() {
-                let (rule, subject) = self.meters[meter].items[item].watched[watched];
-                self.observe(rule, subject, value, at);
-            }
+            self.observe(row, value, at);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The engine as it stood at the last commit.
 
-use rustc_hash::FxHashMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::channel::RegisterChannel;
-use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::channel::{RegisterChannel, Sharing};
+use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState, Watch};
 use crate::accounting::Book;
 use crate::alerts::BROKER_RULE;
 use crate::alerts::mean::OpenInterval;
@@ -30,6 +32,7 @@ impl Engine {
     pub fn open(folder: &Path, zone: Zone, factors: FactorSet, rules: AlertRules) -> Result<Engine, EngineError> {
         let mut store = Store::open(folder)?;
         store.adopt_zone(folder, &zone)?;
+        store.begin_rows()?;
         // First of all, so that it leads every list.
         let profile = zone.profile();
         let whole = store.entity_row(zone.id(), &profile.name_en, &profile.name_zh, "zone")?;
@@ -44,12 +47,12 @@ impl Engine {
             entities,
             whole,
             registers: Vec::new(),
-            register_ids: Vec::new(),
-            mean_watched: Vec::new(),
             meters: Vec::new(),
+            names: zone.channels().iter().map(|channel| channel.item.clone()).collect(),
             gateways: vec![GatewayVoice::NEW; zone.gateways().len()],
             statuses: vec![false; zone.gateways().len()],
             thresholds: rules.thresholds.iter().map(|rule| vec![Threshold::NEW; rule.subjects.len()]).collect(),
+            watches: Vec::new(),
             gaps: Vec::new(),
             asked: rustc_hash::FxHashSet::default(),
             year_factors: FxHashMap::default(),
@@ -69,6 +72,7 @@ impl Engine {
         engine.restore_meters(&latest)?;
         engine.restore_windows(&latest)?;
         engine.restore_thresholds(&latest)?;
+        engine.store.keep_rows()?;
         engine.restore_silence()?;
         engine.restore_gaps()?;
         engine.assess_every_book()?;
@@ -97,18 +101,16 @@ impl Engine {
     }
 
     fn restore_meters(&mut self, latest: &FxHashMap<RowId, Latest>) -> Result<(), EngineError> {
+        self.meters.reserve_exact(self.zone.meters().len());
+        self.registers.reserve_exact(self.zone.channels().iter().filter(|channel| channel.register().is_some()).count());
+        let mut sharing = Sharing::new(&self.zone, &self.entities, self.whole);
         for meter in self.zone.meters() {
-            let mut state = MeterState {
-                items: Vec::new(),
-                valid_from: Millis(i64::MIN),
-                gateway: meter.gateway,
-                newest: None,
-                stale_since: None,
-                flow: None,
-            };
+            // The gauges by convention, below, are at most two.
+            let items = Vec::with_capacity(meter.channels.len() + 2);
+            let mut state = MeterState { items, valid_from: Millis(i64::MIN), newest: None, stale_since: None, single: None };
             let mut registers = meter.channels.iter().filter_map(|id| self.zone.channel(*id).register());
-            state.flow = match (registers.next(), registers.next()) {
-                (Some(single), None) => flow_gauge(single.ledger_unit()),
+            state.single = match (registers.next(), registers.next()) {
+                (Some(single), None) => Some(single.ledger_unit()),
                 _ => None,
             };
             for id in &meter.channels {
@@ -119,17 +121,15 @@ impl Engine {
                     ChannelKind::Virtual { .. } => continue,
                     ChannelKind::Gauge => ItemKind::Gauge { row, first: known.map(|latest| latest.first) },
                     ChannelKind::Register(register) => {
-                        let mut at_work = RegisterChannel::new(&self.zone, *id, register, row, &self.entities, self.whole);
+                        let mut at_work = sharing.channel(channel, register, row);
                         at_work.first = known.map(|latest| latest.first);
                         self.registers.push(at_work);
-                        self.register_ids.push(*id);
-                        self.mean_watched.push(Vec::new());
-                        ItemKind::Register(self.registers.len() - 1)
+                        ItemKind::Register(self.registers.len() as u32 - 1)
                     }
                 };
                 state.valid_from = channel.valid_from;
                 state.newest = state.newest.max(known.map(|latest| latest.at));
-                state.items.push(Item { name: channel.item.clone(), kind, watched: Vec::new() });
+                state.items.push(Item { name: channel.item.clone(), kind });
             }
             // Rows for the gauges that meters send by convention, so that their numbers do not depend on who speaks first.
             let measured = meter.channels.iter().find_map(|id| self.zone.channel(*id).register()).map(RegisterSpec::ledger_unit);
@@ -139,7 +139,7 @@ impl Engine {
                 if state.items.iter().all(|item| &*item.name != gauge) {
                     let row = self.store.channel_row(&ChannelRow::gauge(&meter.id, gauge))?;
                     let first = latest.get(&row).map(|latest| latest.first);
-                    state.items.push(Item { name: gauge.into(), kind: ItemKind::Gauge { row, first }, watched: Vec::new() });
+                    state.items.push(Item { name: shared(&mut self.names, gauge), kind: ItemKind::Gauge { row, first } });
                 }
             }
             self.meters.push(state);
@@ -178,27 +178,28 @@ impl Engine {
                     Signal::Gauge => {
                         let row = ChannelRow::gauge(&self.zone.meter(watched.meter).id, &threshold.item);
                         let items = &mut self.meters[meter].items;
-                        let known = items.iter().position(|item| item.name == threshold.item);
+                        let known = items.iter().position(|item| *item.name == *threshold.item);
                         let index = if let Some(index) = known {
                             index
                         } else {
                             let row = self.store.channel_row(&row)?;
                             let first = latest.get(&row).map(|latest| latest.first);
                             let kind = ItemKind::Gauge { row, first };
-                            items.push(Item { name: threshold.item.clone(), kind, watched: Vec::new() });
+                            items.push(Item { name: shared(&mut self.names, &threshold.item), kind });
                             items.len() - 1
                         };
-                        if let ItemKind::Gauge { row, .. } = items[index].kind
-                            && let Some(latest) = latest.get(&row)
-                        {
+                        let ItemKind::Gauge { row, .. } = items[index].kind else { continue };
+                        if let Some(latest) = latest.get(&row) {
                             state.seen = latest.at;
                         }
-                        items[index].watched.push((rule, subject));
+                        self.watches.push(Watch { channel: row, rule: rule as u32, subject: subject as u32 });
                     }
                     Signal::IntervalMean => {
-                        let Some(register) = self.register_ids.iter().position(|id| Some(*id) == watched.register) else { continue };
-                        self.mean_watched[register].push((rule, subject));
-                        let channel = &mut self.registers[register];
+                        let registers = self.meters[meter].items.iter().filter_map(Item::register);
+                        let mut of_rule = registers.filter(|register| Some(self.registers[*register as usize].id) == watched.register);
+                        let Some(register) = of_rule.next() else { continue };
+                        let channel = &mut self.registers[register as usize];
+                        self.watches.push(Watch { channel: channel.row, rule: rule as u32, subject: subject as u32 });
                         let mut open = OpenInterval::NEW;
                         if let Some(good) = channel.window.newest_good() {
                             let start = self.calendar.interval(good.at, self.zone.profile().interval_ms).start;
@@ -212,6 +213,7 @@ impl Engine {
                 }
             }
         }
+        self.watches.sort_unstable();
         let known = |state: Vec<crate::store::restore::FiringRow>| -> FxHashMap<(String, String), Millis> {
             state.into_iter().map(|row| ((row.rule, row.subject), row.since)).collect()
         };
@@ -262,12 +264,8 @@ impl Engine {
         let due = self.fed.unwrap_or(Millis(i64::MIN));
         for asked in self.store.asked()? {
             let Some(meter) = self.zone.meter_of(&asked.meter).map(|meter| meter.0 as usize) else { continue };
-            let register = self.meters[meter].items.iter().find_map(|item| match item.kind {
-                ItemKind::Register(register) => Some(register),
-                ItemKind::Gauge { .. } => None,
-            });
-            let Some(register) = register else { continue };
-            let between = self.store.marks_of(self.registers[register].row, asked.from.plus_ms(1), asked.to)?;
+            let Some(register) = self.meters[meter].items.iter().find_map(Item::register) else { continue };
+            let between = self.store.marks_of(self.registers[register as usize].row, asked.from.plus_ms(1), asked.to)?;
             if between.is_empty() {
                 self.gaps.push(Gap { meter, register, from: asked.from, to: asked.to, due });
             } else {
@@ -277,8 +275,9 @@ impl Engine {
         for meter in 0..self.meters.len() {
             for item in 0..self.meters[meter].items.len() {
                 let ItemKind::Register(register) = self.meters[meter].items[item].kind else { continue };
-                for (from, to) in self.registers[register].window.good_spans() {
-                    self.note_gap(meter, register, (from, to), due);
+                let spans: Vec<(Millis, Millis)> = self.registers[register as usize].window.good_spans().collect();
+                for span in spans {
+                    self.note_gap(meter, register, span, due);
                 }
             }
         }
@@ -302,12 +301,12 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn register_spec(&self, register: usize) -> &RegisterSpec {
-        self.zone.channel(self.register_ids[register]).register().expect("register_ids names registers only")
+    pub(super) fn register_spec(&self, register: u32) -> &RegisterSpec {
+        self.zone.channel(self.registers[register as usize].id).register().expect("only registers have a window")
     }
 
-    pub(super) fn register_item(&self, register: usize) -> &str {
-        &self.zone.channel(self.register_ids[register]).item
+    pub(super) fn register_item(&self, register: u32) -> &str {
+        &self.zone.channel(self.registers[register as usize].id).item
     }
 }
 
@@ -327,7 +326,7 @@ fn row_of<'z>(zone: &'z Zone, channel: &'z Channel, meter: &'z str) -> ChannelRo
 }
 
 /// The conventional flow gauge beside a register (`docs/wire.md`), and ledger units per hour in one of its units.
-fn flow_gauge(unit: LedgerUnit) -> Option<(&'static str, f64)> {
+pub(super) fn flow_gauge(unit: LedgerUnit) -> Option<(&'static str, f64)> {
     match unit {
         LedgerUnit::WattHour => Some(("active_power_kw", 1e3)),
         LedgerUnit::Litre => Some(("flow_m3_h", 1e3)),
@@ -335,4 +334,14 @@ fn flow_gauge(unit: LedgerUnit) -> Option<(&'static str, f64)> {
         LedgerUnit::Gram => Some(("mass_flow_t_h", 1e6)),
         LedgerUnit::Piece => None,
     }
+}
+
+/// The one copy of a name.
+pub(super) fn shared(names: &mut FxHashSet<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.get(name) {
+        return known.clone();
+    }
+    let new: Arc<str> = name.into();
+    names.insert(new.clone());
+    new
 }

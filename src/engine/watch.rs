@@ -8,7 +8,7 @@ use crate::domain::alert_rules::RuleHead;
 use crate::domain::channel::MeterIndex;
 use crate::domain::units::{Millis, SECOND_MS};
 use crate::domain::zone::{ClockMode, Zone};
-use crate::store::batch::{Asked, PendingRow};
+use crate::store::batch::{Asked, PendingRow, RowId};
 
 /// A gateway has been offline for this long before its alert fires: after a broker's restart their wills are there before they are.
 const OFFLINE_HOLD_MS: i64 = 60_000;
@@ -30,7 +30,19 @@ impl Engine {
         self.ask_for_gaps(now);
     }
 
-    pub(super) fn observe(&mut self, rule: usize, subject: usize, value: f64, at: Millis) {
+    /// Shows a channel's value, or mean, to the thresholds on it.
+    pub(super) fn observe(&mut self, channel: RowId, value: f64, at: Millis) {
+        let from = self.watches.partition_point(|watch| watch.channel < channel);
+        for index in from..self.watches.len() {
+            let watch = self.watches[index];
+            if watch.channel != channel {
+                return;
+            }
+            self.observe_one(watch.rule as usize, watch.subject as usize, value, at);
+        }
+    }
+
+    fn observe_one(&mut self, rule: usize, subject: usize, value: f64, at: Millis) {
         let threshold_rule = &self.rules.thresholds[rule];
         let watched = threshold_rule.subjects[subject];
         let levels = Levels { raise_above: watched.raise_above, clear_below: watched.clear_below, hold_ms: threshold_rule.hold_ms };
@@ -121,7 +133,7 @@ impl Engine {
             if !is_stale(&voice, now, rule.after_ms, live_from) {
                 continue;
             }
-            let covered = state.gateway.is_some_and(|gateway| self.gateways[gateway.0 as usize].covers_meters(now, rule.after_ms));
+            let covered = meter.gateway.is_some_and(|gateway| self.gateways[gateway.0 as usize].covers_meters(now, rule.after_ms));
             if covered {
                 continue;
             }
@@ -155,10 +167,10 @@ impl Engine {
     }
 
     /// Notes a span without readings between two good ones, if it is too long to be the meter's rhythm.
-    pub(super) fn note_gap(&mut self, meter: usize, register: usize, (from, to): (Millis, Millis), now: Millis) {
+    pub(super) fn note_gap(&mut self, meter: usize, register: u32, (from, to): (Millis, Millis), now: Millis) {
         let profile = self.zone.profile();
         let live = profile.live_from.is_none_or(|live_from| live_from <= from);
-        let before = self.registers[register].window.good_span_until(from);
+        let before = self.registers[register as usize].window.good_span_until(from);
         let rhythm_ms = before.map_or(0, |(from, to)| to.ms_since(from)).max(profile.interval_ms);
         if live && 2 * to.ms_since(from) > GAP_HALF_INTERVALS * rhythm_ms {
             let due = now.plus_ms(GAP_PATIENCE_INTERVALS * profile.interval_ms);
@@ -173,12 +185,12 @@ impl Engine {
         }
         let mut waiting = std::mem::take(&mut self.gaps);
         waiting.retain(|gap| {
-            let gateway = self.meters[gap.meter].gateway;
+            let gateway = self.zone.meter(MeterIndex(gap.meter as u32)).gateway;
             let offline = gateway.is_some_and(|gateway| self.gateways[gateway.0 as usize].offline_since.is_some());
             if now < gap.due || offline {
                 return true;
             }
-            let open = self.registers[gap.register].window.has_gap(gap.from, gap.to);
+            let open = self.registers[gap.register as usize].window.has_gap(gap.from, gap.to);
             if let (true, Some(gateway), true) = (open, gateway, self.asked.insert((gap.meter, gap.from))) {
                 let meter = self.zone.meter(MeterIndex(gap.meter as u32)).id.clone();
                 let gateway = self.zone.gateways()[gateway.0 as usize].id.clone();

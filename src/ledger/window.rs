@@ -7,10 +7,9 @@ use super::mark::{Mark, Span, What};
 use super::scan::{Limits, Scan, State};
 use crate::domain::units::{Millis, Quantity};
 
-/// Marks kept in memory for each channel once there are more than [`MARKS_MAX`].
+/// Marks kept in memory for each channel, the newest included, and more until two anchors are among the older ones: a reading that comes in order, or a
+/// little late, needs no store.
 const MARKS_KEPT: usize = 4;
-/// Marks in memory for each channel before the oldest are let go.
-const MARKS_MAX: usize = 8;
 
 /// After so many marks with the old verdicts a rescan has nothing more to say: a mark's verdict depends on the one before and the one after it.
 const SAME_AGAIN: u32 = 3;
@@ -70,16 +69,15 @@ impl Window {
     }
 
     /// Begin and end of the spans between the good marks in memory.
-    #[must_use]
-    pub fn good_spans(&self) -> Vec<(Millis, Millis)> {
-        let goods: Vec<Millis> = self.marks.iter().filter(|mark| mark.verdict.class.is_good()).map(|mark| mark.at).collect();
-        goods.windows(2).map(|pair| (pair[0], pair[1])).collect()
+    pub fn good_spans(&self) -> impl Iterator<Item = (Millis, Millis)> {
+        let goods = || self.marks.iter().filter(|mark| mark.verdict.class.is_good()).map(|mark| mark.at);
+        goods().zip(goods().skip(1))
     }
 
     /// The span that ends at the good mark of a moment, if both its marks are in memory.
     #[must_use]
     pub fn good_span_until(&self, at: Millis) -> Option<(Millis, Millis)> {
-        self.good_spans().into_iter().find(|(_, to)| *to == at)
+        self.good_spans().find(|(_, to)| *to == at)
     }
 
     /// Whether no good mark lies between two moments, as far as the window knows; what it no longer holds may still be missing.
@@ -90,19 +88,28 @@ impl Window {
 
     /// Inserts a mark; `changes` is cleared first.
     pub fn insert(&mut self, limits: Limits, mark: Mark, changes: &mut Changes) -> Outcome {
-        let outcome = insert(&mut self.marks, Reach { from_first: !self.truncated, to_last: true }, limits, mark, changes);
-        if self.marks.len() > MARKS_MAX {
-            let from = self.marks.len() - MARKS_KEPT;
-            if let Some(mut cut) = self.marks[..from].iter().rposition(|mark| mark.verdict.anchor) {
-                // A swap and the reading of the same moment stay together: the store is asked by time.
-                while cut > 0 && self.marks[cut - 1].at == self.marks[cut].at {
-                    cut -= 1;
-                }
-                self.marks.drain(..cut);
-                self.truncated = self.truncated || cut > 0;
-            }
+        if self.newest().is_some_and(|newest| newest.at < mark.at) {
+            self.forget_oldest();
         }
-        outcome
+        // There are as many windows as registers: none keeps room that it does not need.
+        self.marks.reserve_exact(1);
+        insert(&mut self.marks, Reach { from_first: !self.truncated, to_last: true }, limits, mark, changes)
+    }
+
+    /// Makes room for one more mark; two anchors stay.
+    fn forget_oldest(&mut self) {
+        let Some(from) = (self.marks.len() + 1).checked_sub(MARKS_KEPT) else { return };
+        let mut anchors = (0..self.marks.len()).rev().filter(|index| self.marks[*index].verdict.anchor).skip(1);
+        let Some(mut cut) = anchors.find(|index| *index <= from) else { return };
+        // A swap and the reading of the same moment stay together: the store is asked by time.
+        while cut > 0 && self.marks[cut - 1].at == self.marks[cut].at {
+            cut -= 1;
+        }
+        self.marks.drain(..cut);
+        self.truncated = self.truncated || cut > 0;
+        if self.marks.capacity() > 2 * MARKS_KEPT {
+            self.marks.shrink_to_fit();
+        }
     }
 
     /// Inserts a mark older than the window, given the marks of the store from an anchor (or the channel's very first mark, then `complete`)

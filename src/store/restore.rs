@@ -30,7 +30,7 @@ pub struct ChannelRow<'a> {
 }
 
 /// An entity's share in a channel: quantity × `sign` is its use, quantity × `bought` carries carbon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share {
     pub entity: RowId,
     pub sign: i64,
@@ -96,6 +96,15 @@ impl Store {
         let sql = "INSERT INTO entity_row (entity, name_en, name_zh, kind) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (entity) DO UPDATE SET \
                    name_en = excluded.name_en, name_zh = excluded.name_zh, kind = excluded.kind RETURNING id";
         Ok(self.connection.prepare_cached(sql)?.query_row(params![id, name_en, name_zh, kind], |row| row.get(0)).map(RowId)?)
+    }
+
+    /// Rows made from here to [`Store::keep_rows`] are kept by one write to the disk instead of one each.
+    pub fn begin_rows(&self) -> Result<(), StoreError> {
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    pub fn keep_rows(&self) -> Result<(), StoreError> {
+        Ok(self.connection.execute_batch("COMMIT")?)
     }
 
     /// The row of a channel, made when it is new; what the zone folder says of it follows the folder.
