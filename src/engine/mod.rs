@@ -53,10 +53,7 @@ pub enum EngineError {
 enum ItemKind {
     /// Position in [`Engine::registers`].
     Register(u32),
-    Gauge {
-        row: RowId,
-        first: Option<Millis>,
-    },
+    Gauge(RowId),
 }
 
 #[derive(Debug)]
@@ -70,7 +67,7 @@ impl Item {
     fn register(&self) -> Option<u32> {
         match self.kind {
             ItemKind::Register(register) => Some(register),
-            ItemKind::Gauge { .. } => None,
+            ItemKind::Gauge(_) => None,
         }
     }
 }

@@ -53,7 +53,7 @@ impl Engine {
                     }
                     Err(rejection) => self.rejected.push(rejection),
                 },
-                ItemKind::Gauge { .. } => match text.parse::<f64>() {
+                ItemKind::Gauge(_) => match text.parse::<f64>() {
                     Ok(value) if value.is_finite() => {
                         accepted = true;
                         self.take_gauge(index, item, value, reading.at, reading.seq);
@@ -131,7 +131,7 @@ impl Engine {
         let id = &self.zone.meter(meter).id;
         let row = self.store.channel_row(&ChannelRow::gauge(id, name))?;
         let name = shared(&mut self.names, name);
-        self.meters[index].items.push(Item { name, kind: ItemKind::Gauge { row, first: None } });
+        self.meters[index].items.push(Item { name, kind: ItemKind::Gauge(row) });
         Ok(Some(self.meters[index].items.len() - 1))
     }
 
@@ -248,14 +248,12 @@ impl Engine {
 
     fn take_gauge(&mut self, meter: usize, item: usize, value: f64, at: Millis, seq: i64) {
         let gauge = &mut self.meters[meter].items[item];
-        let ItemKind::Gauge { row, first } = &mut gauge.kind else { return };
-        let first = *first.insert(first.map_or(at, |first| first.min(at)));
-        let row: RowId = *row;
+        let ItemKind::Gauge(row) = gauge.kind else { return };
         self.batch.gauges.push(GaugeRow { at, channel: row, value, seq });
         let live = self.zone.profile().live_from.is_none_or(|live_from| live_from <= at);
         let newest = self.meters[meter].newest.is_none_or(|newest| newest <= at);
         if newest {
-            self.batch.latest.insert(row, Latest { first, at, value: Value::Gauge(value) });
+            self.batch.latest.insert(row, Latest { first: at, at, value: Value::Gauge(value) });
         }
         if live {
             self.observe(row, value, at);

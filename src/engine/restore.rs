@@ -119,7 +119,7 @@ impl Engine {
                 let known = latest.get(&row);
                 let kind = match &channel.kind {
                     ChannelKind::Virtual { .. } => continue,
-                    ChannelKind::Gauge => ItemKind::Gauge { row, first: known.map(|latest| latest.first) },
+                    ChannelKind::Gauge => ItemKind::Gauge(row),
                     ChannelKind::Register(register) => {
                         let mut at_work = sharing.channel(channel, register, row);
                         at_work.first = known.map(|latest| latest.first);
@@ -138,10 +138,10 @@ impl Engine {
             for gauge in flow.into_iter().chain(power_factor) {
                 if state.items.iter().all(|item| &*item.name != gauge) {
                     let row = self.store.channel_row(&ChannelRow::gauge(&meter.id, gauge))?;
-                    let first = latest.get(&row).map(|latest| latest.first);
-                    state.items.push(Item { name: shared(&mut self.names, gauge), kind: ItemKind::Gauge { row, first } });
+                    state.items.push(Item { name: shared(&mut self.names, gauge), kind: ItemKind::Gauge(row) });
                 }
             }
+            state.items.shrink_to_fit();
             self.meters.push(state);
         }
         Ok(())
@@ -183,12 +183,11 @@ impl Engine {
                             index
                         } else {
                             let row = self.store.channel_row(&row)?;
-                            let first = latest.get(&row).map(|latest| latest.first);
-                            let kind = ItemKind::Gauge { row, first };
+                            let kind = ItemKind::Gauge(row);
                             items.push(Item { name: shared(&mut self.names, &threshold.item), kind });
                             items.len() - 1
                         };
-                        let ItemKind::Gauge { row, .. } = items[index].kind else { continue };
+                        let ItemKind::Gauge(row) = items[index].kind else { continue };
                         if let Some(latest) = latest.get(&row) {
                             state.seen = latest.at;
                         }

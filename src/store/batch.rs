@@ -97,6 +97,7 @@ pub enum Value {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latest {
+    /// Of a register: its very first mark. A gauge has no use for it.
     pub first: Millis,
     pub at: Millis,
     pub value: Value,
