@@ -251,7 +251,7 @@ impl Engine {
         }
         self.fed = Some(now);
         self.next = next.max(now);
-        self.batch.now = Some(now);
+        self.batch.now = Some((now, self.next));
         self.tick(now);
     }
 

@@ -42,6 +42,7 @@ impl Engine {
             .map(|entity| store.entity_row(&entity.id, &entity.name_en, &entity.name_zh, entity.kind.as_str()))
             .collect::<Result<Vec<RowId>, StoreError>>()?;
         let latest = store.latest()?;
+        let clock = store.clock()?;
         let mut engine = Engine {
             calendar: LocalCalendar::new(profile.time_zone.clone()),
             entities,
@@ -56,8 +57,9 @@ impl Engine {
             gaps: Vec::new(),
             asked: rustc_hash::FxHashSet::default(),
             year_factors: FxHashMap::default(),
-            fed: store.clock()?,
-            next: Millis(i64::MIN),
+            fed: clock.map(|(now, _)| now),
+            // Without it the readings of the step that was under way would be from the future after a restart.
+            next: clock.map_or(Millis(i64::MIN), |(_, next)| next),
             heard_from: zone.profile().live_from,
             broker_lost_since: None,
             batch: Batch::default(),

@@ -135,8 +135,8 @@ pub struct Batch {
     pub counts: FxHashMap<&'static str, i64>,
     pub refusals: FxHashMap<&'static str, i64>,
     pub dead_letters: Vec<DeadLetter>,
-    /// The engine's clock as of this batch.
-    pub now: Option<Millis>,
+    /// The engine's clock as of this batch, and what its next tick will say.
+    pub now: Option<(Millis, Millis)>,
 }
 
 impl Batch {

@@ -164,10 +164,10 @@ impl Store {
         Ok(kept)
     }
 
-    /// The engine's clock as of the last commit.
-    pub fn clock(&self) -> Result<Option<Millis>, StoreError> {
-        let sql = "SELECT value FROM meta WHERE key = 'clock'";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0).map(Millis)).optional()?)
+    /// The engine's clock as of the last commit, and what its next tick was to say.
+    pub fn clock(&self) -> Result<Option<(Millis, Millis)>, StoreError> {
+        let sql = "SELECT c.value, n.value FROM meta c JOIN meta n ON n.key = 'clock_next' WHERE c.key = 'clock'";
+        Ok(self.connection.query_row(sql, [], |row| Ok((Millis(row.get(0)?), Millis(row.get(1)?)))).optional()?)
     }
 
     /// First and newest values of all channels.

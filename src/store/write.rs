@@ -24,8 +24,8 @@ impl Store {
         alerts(&transaction, batch)?;
         counts(&transaction, batch)?;
         dead_letters(&transaction, batch)?;
-        if let Some(now) = batch.now {
-            transaction.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('clock', ?1)")?.execute([now.0])?;
+        if let Some((now, next)) = batch.now {
+            transaction.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('clock', ?1), ('clock_next', ?2)")?.execute([now.0, next.0])?;
         }
         transaction.commit()?;
         batch.clear();

@@ -8,6 +8,7 @@ mod harness;
 
 mod bad_input;
 mod check;
+mod clock;
 mod crash;
 mod demo;
 mod disk;
