@@ -6,6 +6,7 @@ mod collect;
 #[cfg(feature = "demo")]
 mod demo;
 mod output;
+mod savings;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ enum Command {
     Query(QueryArguments),
     /// Show energy, carbon, alerts, meters, data quality or refusals.
     Show(ShowArguments),
+    /// Savings against a weather-adjusted baseline.
+    Savings(savings::Arguments),
     /// Hold the ledger against the fleet's truth.
     Verify(VerifyArguments),
 }
@@ -186,6 +189,7 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         Command::Check(arguments) => output::line(check::check(&arguments.zone).map_err(CliError::Configuration)?.trim_end())?,
         Command::Query(arguments) => query(&arguments)?,
         Command::Show(arguments) => show(&arguments)?,
+        Command::Savings(arguments) => savings::execute(&arguments)?,
         Command::Verify(arguments) => return verify(&arguments),
     }
     Ok(ExitCode::SUCCESS)

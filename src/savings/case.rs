@@ -86,15 +86,21 @@ impl Case {
         })
     }
 
+    /// The start of a slot's hour.
+    ///
+    /// # Panics
+    /// With a slot that no case has.
     #[must_use]
     pub fn at(&self, slot: usize) -> Millis {
-        self.start.plus_ms(slot as i64 * HOUR_MS)
+        let hours = i64::try_from(slot).expect("a case has at most CASE_HOURS_MAX slots");
+        self.start.plus_ms(hours * HOUR_MS)
     }
 
     /// The slots of a period.
     #[must_use]
     pub fn slots(&self, period: Span) -> std::ops::Range<usize> {
-        let slot = |at: Millis| at.ms_since(self.start).div_euclid(HOUR_MS).clamp(0, self.meter_kwh.len() as i64) as usize;
+        let hours = |at: Millis| usize::try_from(at.ms_since(self.start).div_euclid(HOUR_MS)).unwrap_or(0);
+        let slot = |at: Millis| hours(at).min(self.meter_kwh.len());
         slot(period.start)..slot(period.end)
     }
 }
@@ -144,7 +150,8 @@ impl Axis {
             let record = record.map_err(row_error)?;
             let line = record.position().map_or(0, |position| position.line() as usize);
             let seen = &record[time];
-            let cell = |column: &str, seen: &str, wanted| CaseError::Cell { file, line, column: column.to_owned(), seen: seen.to_owned(), wanted };
+            let cell =
+                |column: &str, seen: &str, wanted| CaseError::Cell { file, line, column: column.to_owned(), seen: seen.to_owned(), wanted };
             let at = Millis::from_rfc3339(seen).ok_or_else(|| cell("ts_utc", seen, "a time such as 2026-01-01T00:00:00Z"))?;
             let since_ms = at.ms_since(self.start);
             if since_ms % HOUR_MS != 0 {
@@ -187,7 +194,8 @@ fn calendar(text: &str) -> Result<DayTypes, CaseError> {
     for record in reader.records() {
         let record = record.map_err(row_error)?;
         let line = record.position().map_or(0, |position| position.line() as usize);
-        let cell = |column: &str, seen: &str, wanted| CaseError::Cell { file, line, column: column.to_owned(), seen: seen.to_owned(), wanted };
+        let cell =
+            |column: &str, seen: &str, wanted| CaseError::Cell { file, line, column: column.to_owned(), seen: seen.to_owned(), wanted };
         let (date, day_type) = (&record[date_index], &record[type_index]);
         let parsed = date.parse().map_err(|_| cell("date", date, "YYYY-MM-DD"))?;
         let kind = match day_type {
@@ -245,7 +253,10 @@ mod tests {
             ("ts_utc,kwh\nyesterday,1\n", "meter.csv:2: ts_utc is \"yesterday\""),
             ("ts_utc,kwh\n2026-01-01T00:15:00Z,1\n", "meter.csv:2: ts_utc is \"2026-01-01T00:15:00Z\", wanted a whole number of hours"),
             ("ts_utc,kwh\n2026-01-01T00:00:00Z,NaN\n", "meter.csv:2: kwh is \"NaN\", wanted a number"),
-            ("ts_utc,kwh\n2026-01-01T00:00:00Z,1\n2026-01-01T01:00:00+01:00,1\n", "meter.csv:3: the hour 2026-01-01T01:00:00+01:00 comes twice"),
+            (
+                "ts_utc,kwh\n2026-01-01T00:00:00Z,1\n2026-01-01T01:00:00+01:00,1\n",
+                "meter.csv:3: the hour 2026-01-01T01:00:00+01:00 comes twice",
+            ),
         ] {
             let error = read(meter).unwrap_err().to_string();
             assert!(error.starts_with(wanted), "{error}");

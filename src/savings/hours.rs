@@ -155,11 +155,16 @@ mod tests {
     }
 
     /// A case of `hours` from `start` on, at 10 °C.
-    fn case(zone: &str, start: &str, hours: usize) -> Case {
+    fn case(zone: &str, start: &str, hours: u16) -> Case {
         let start = at(start);
-        let end = start.plus_ms(hours as i64 * HOUR_MS);
+        let end = start.plus_ms(i64::from(hours) * HOUR_MS);
+        let hours = usize::from(hours);
         Case {
-            periods: Periods { time_zone: TimeZone::get(zone).unwrap(), baseline: Span { start, end }, reporting: Span { start: end, end } },
+            periods: Periods {
+                time_zone: TimeZone::get(zone).unwrap(),
+                baseline: Span { start, end },
+                reporting: Span { start: end, end },
+            },
             days: DayTypes::default(),
             start,
             meter_kwh: vec![Some(1.0); hours],
@@ -170,7 +175,7 @@ mod tests {
         }
     }
 
-    fn hours_of_day(zone: &str, start: &str, count: usize) -> Vec<u8> {
+    fn hours_of_day(zone: &str, start: &str, count: u16) -> Vec<u8> {
         let range = TemperatureRange { low_c: 0.0, high_c: 40.0 };
         hours(&case(zone, start, count), range).iter().flatten().map(|hour| hour.moment.hour_of_day).collect()
     }
@@ -189,7 +194,8 @@ mod tests {
         case.days.0.insert("2026-01-01".parse().unwrap(), DayType::Holiday);
         let mut calendar = LocalCalendar::new(case.periods.time_zone.clone());
         let new_year = moment(&mut calendar, &case, case.start);
-        let wanted = Moment { hour_of_day: 0, weekday: 3, kind: DayKind::SundayOrHoliday, month: 1, day: 20_454, week: 2922, year_angle: 0.0 };
+        let wanted =
+            Moment { hour_of_day: 0, weekday: 3, kind: DayKind::SundayOrHoliday, month: 1, day: 20_454, week: 2922, year_angle: 0.0 };
         assert_eq!(new_year, wanted);
         // A week starts on Monday.
         let weeks = ["2026-01-04T15:00:00Z", "2026-01-04T16:00:00Z"].map(|text| moment(&mut calendar, &case, at(text)).week);

@@ -13,5 +13,7 @@ pub mod model;
 pub mod plot;
 pub mod ridge;
 pub mod sufficiency;
+#[cfg(test)]
+mod tests;
 pub mod uncertainty;
 pub mod weather;

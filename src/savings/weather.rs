@@ -93,7 +93,8 @@ mod tests {
     fn moisture_is_as_in_psychrometric_tables() {
         // ASHRAE Fundamentals 2017, chapter 1, table 2: saturated air at sea level has 3.79, 7.66, 14.76 and 27.33 g/kg.
         for (temperature_c, table_g_kg) in [(0.0, 3.79), (10.0, 7.66), (20.0, 14.76), (30.0, 27.33)] {
-            near(humidity_ratio_g_kg(temperature_c, 100.0), table_g_kg, 0.15);
+            // The tables count that air and vapour are no ideal gases, 0.4 to 0.8 %.
+            near(humidity_ratio_g_kg(temperature_c, 100.0), table_g_kg, 0.01 * table_g_kg);
         }
         // By hand: 6.112·exp(17.62·25/268.12) = 31.60 hPa, half of it 15.80; 621.98·15.80/997.45 = 9.852.
         near(humidity_ratio_g_kg(25.0, 50.0), 9.852, 0.005);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::repository;
 
 /// A module of `src/` and the modules that it may name, lowest first. `cli` may name all.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("ledger", &["domain"]),
     ("accounting", &["domain"]),
@@ -17,11 +17,27 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("mqtt", &["config"]),
     ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "mqtt"]),
     ("show", &["domain", "accounting", "wire", "store"]),
+    ("savings", &["domain"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
     (
         "cli",
-        &["domain", "ledger", "accounting", "alerts", "wire", "config", "store", "engine", "mqtt", "collector", "show", "verify", "demo"],
+        &[
+            "domain",
+            "ledger",
+            "accounting",
+            "alerts",
+            "wire",
+            "config",
+            "store",
+            "engine",
+            "mqtt",
+            "collector",
+            "show",
+            "verify",
+            "savings",
+            "demo",
+        ],
     ),
 ];
 

@@ -1,0 +1,276 @@
+//! Savings of a case: fits the baseline, screens it, and holds the reporting period against it.
+//!
+//! Only hours with a reading and all inputs are counted, in the counterfactual as in the metered energy, so a gap is neither a saving nor a
+//! loss. Invariant: all figures are finite.
+
+use super::case::Case;
+use super::events::{Kind, Residual, Shift, strongest_shift};
+use super::hours::{Hour, hours};
+use super::model::{Baseline, Training};
+use super::sufficiency::{MONTHS_MIN, MONTHS_OF_A_YEAR, full_months, possible_from};
+use super::uncertainty::{Noise, Stretch};
+use super::weather::TemperatureRange;
+use crate::domain::units::Millis;
+
+/// Share of the reporting period's metered hours that must have all inputs: the rest might be the very hours that matter.
+const REPORTING_COVERAGE_MIN: f64 = 0.5;
+/// A mean load below this share of the mean magnitude is no yardstick: photovoltaics have balanced it away.
+const MEAN_SHARE_MIN: f64 = 1e-6;
+
+/// Why no savings are claimed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error(
+        "the baseline has {full} full months of readings with all inputs, wanted {MONTHS_MIN}; possible from {possible_from} on if readings go on"
+    )]
+    BaselineBuilding { full: i64, possible_from: String },
+    #[error("there is no temperature in the baseline; wanted one for each hour")]
+    NoTemperature,
+    #[error(
+        "driver {driver} is missing in {missing} of {metered} metered hours of the {period} period; complete it or leave the driver out"
+    )]
+    DriverMissing { driver: String, missing: usize, metered: usize, period: &'static str },
+    #[error(
+        "the reporting period has {usable} hours with all inputs of {metered} with a reading, wanted at least half; complete the inputs"
+    )]
+    ReportingInputs { usable: usize, metered: usize },
+    #[error("the reporting period has no reading; wait for some")]
+    NothingReported,
+    #[error("the baseline's equations have no finite answer; check the readings and inputs for absurd values")]
+    Unsolvable,
+}
+
+/// Root mean square and mean of residuals as fractions of the mean load (CV(RMSE) and NMBE of ASHRAE Guideline 14, 2014, without its
+/// correction for parameters, which a ridge has no count of).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    pub cv_rmse: f64,
+    pub nmbe: f64,
+}
+
+/// How well the baseline explains its own year. `None` where the mean load is nothing and no yardstick.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quality {
+    /// Of the hours that the fit saw, as the guideline and other models' figures have it.
+    pub fitted: Option<Spread>,
+    /// Of hours that the fit did not see: the honest ones.
+    pub cross_validated: Option<Spread>,
+    pub hours_used: usize,
+    /// Hours of the baseline without a reading.
+    pub hours_unmetered: usize,
+    /// Hours with a reading but without all inputs.
+    pub hours_unexplained: usize,
+}
+
+/// A fitted baseline with what it was fitted on.
+pub struct Fitted {
+    hours: Vec<Option<Hour>>,
+    pub baseline: Baseline,
+    pub noise: Noise,
+    pub quality: Quality,
+    pub provisional: bool,
+    /// A shift within the baseline itself.
+    pub shift: Option<Shift>,
+}
+
+/// One hour of the reporting period.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReportedHour {
+    pub at: Millis,
+    pub baseline_kwh: f64,
+    pub metered_kwh: Option<f64>,
+}
+
+/// Savings and their band up to the end of a local day.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Day {
+    pub end: Millis,
+    pub baseline_kwh: f64,
+    pub metered_kwh: f64,
+    pub savings_so_far_kwh: f64,
+    pub half_width_so_far_kwh: f64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    pub counterfactual_kwh: f64,
+    pub metered_kwh: f64,
+    pub half_width_kwh: f64,
+    /// The strongest shift of the reporting period. The claim ends before photovoltaics begin.
+    pub shift: Option<Shift>,
+    pub hours: Vec<ReportedHour>,
+    pub days: Vec<Day>,
+}
+
+impl Evaluation {
+    #[must_use]
+    pub fn savings_kwh(&self) -> f64 {
+        self.counterfactual_kwh - self.metered_kwh
+    }
+
+    /// Per cent of the adjusted baseline's magnitude, so that less of an export is no saving; `None` when that is nothing.
+    #[must_use]
+    pub fn savings_pct(&self) -> Option<f64> {
+        let pct = 100.0 * self.savings_kwh() / self.counterfactual_kwh.abs();
+        pct.is_finite().then_some(pct)
+    }
+}
+
+/// Fits the baseline of a case.
+pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
+    let baseline_slots = case.slots(case.periods.baseline);
+    let range = TemperatureRange::of(case.temperature_c[baseline_slots.clone()].iter().flatten().copied()).ok_or(Refusal::NoTemperature)?;
+    check_drivers(case)?;
+    let hours = hours(case, range);
+    let usable: Vec<bool> = hours.iter().zip(&case.meter_kwh).map(|(hour, metered)| hour.is_some() && metered.is_some()).collect();
+    let full = full_months(case, &usable);
+    if full < MONTHS_MIN {
+        return Err(Refusal::BaselineBuilding { full, possible_from: possible_from(case, full) });
+    }
+    let provisional = full < MONTHS_OF_A_YEAR;
+    let (used, metered_kwh): (Vec<&Hour>, Vec<f64>) =
+        baseline_slots.clone().filter_map(|slot| Some((hours[slot].as_ref()?, case.meter_kwh[slot]?))).unzip();
+    let training = Training { hours: &used, metered_kwh: &metered_kwh, a_year: !provisional };
+    let (baseline, residuals) = Baseline::fit(training).map_err(|_| Refusal::Unsolvable)?;
+    let weeks: Vec<i64> = used.iter().map(|hour| hour.moment.week).collect();
+    let noise = Noise::of(&residuals.cross_validated_kwh, &weeks, provisional, baseline.influence_kwh.clone());
+    let metered_hours = case.meter_kwh[baseline_slots.clone()].iter().flatten().count();
+    let quality = Quality {
+        fitted: spread(&metered_kwh, &residuals.fitted_kwh),
+        cross_validated: spread(&metered_kwh, &residuals.cross_validated_kwh),
+        hours_used: used.len(),
+        hours_unmetered: baseline_slots.len() - metered_hours,
+        hours_unexplained: metered_hours - used.len(),
+    };
+    // The pooled level has no months: the full model would learn a lasting shift by heart and show none.
+    let left_over: Vec<Residual> = used
+        .iter()
+        .zip(&metered_kwh)
+        .zip(&residuals.pooled_kwh)
+        .map(|((hour, metered_kwh), &residual_kwh)| Residual {
+            moment: &hour.moment,
+            baseline_kwh: metered_kwh - residual_kwh,
+            residual_kwh,
+        })
+        .collect();
+    let shift = strongest_shift(&left_over, &noise);
+    Ok(Fitted { hours, baseline, noise, quality, provisional, shift })
+}
+
+/// Without a driver the model would fit well and judge wrongly, so its gaps are never passed over in silence.
+fn check_drivers(case: &Case) -> Result<(), Refusal> {
+    let share_missing_max = 0.1;
+    for (period, span) in [("baseline", case.periods.baseline), ("reporting", case.periods.reporting)] {
+        for driver in &case.drivers {
+            let slots = case.slots(span);
+            let metered = slots.clone().filter(|&slot| case.meter_kwh[slot].is_some());
+            let missing = metered.clone().filter(|&slot| driver.quantity[slot].is_none()).count();
+            let metered = metered.count();
+            if share_missing_max * (metered as f64) < missing as f64 {
+                return Err(Refusal::DriverMissing { driver: driver.name.clone(), missing, metered, period });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn spread(metered_kwh: &[f64], residuals_kwh: &[f64]) -> Option<Spread> {
+    let mean_kwh = mean(metered_kwh);
+    let magnitude_kwh = metered_kwh.iter().map(|kwh| kwh.abs()).sum::<f64>() / metered_kwh.len().max(1) as f64;
+    let square = residuals_kwh.iter().map(|residual| residual * residual).sum::<f64>() / residuals_kwh.len().max(1) as f64;
+    let spread = Spread { cv_rmse: square.sqrt() / mean_kwh.abs(), nmbe: mean(residuals_kwh) / mean_kwh };
+    (MEAN_SHARE_MIN * magnitude_kwh < mean_kwh.abs()).then_some(spread)
+}
+
+impl Fitted {
+    /// Holds the reporting period against the baseline.
+    pub fn evaluate(&self, case: &Case) -> Result<Evaluation, Refusal> {
+        let slots = case.slots(case.periods.reporting);
+        let metered = case.meter_kwh[slots.clone()].iter().flatten().count();
+        let reported: Vec<(&Hour, ReportedHour)> = slots
+            .filter_map(|slot| {
+                let hour = self.hours[slot].as_ref()?;
+                let baseline_kwh = self.baseline.predict_kwh(hour);
+                Some((hour, ReportedHour { at: case.at(slot), baseline_kwh, metered_kwh: case.meter_kwh[slot] }))
+            })
+            .collect();
+        let counted: Vec<Counted> = reported.iter().filter_map(|(hour, reported)| Counted::of(hour, reported)).collect();
+        if metered == 0 {
+            return Err(Refusal::NothingReported);
+        }
+        if (counted.len() as f64) < REPORTING_COVERAGE_MIN * metered as f64 || counted.is_empty() {
+            return Err(Refusal::ReportingInputs { usable: counted.len(), metered });
+        }
+        if counted.iter().any(|hour| !hour.baseline_kwh.is_finite()) {
+            return Err(Refusal::Unsolvable);
+        }
+        let shift = self.shift_of(&counted);
+        let claimed = match &shift {
+            Some(Shift { kind: Kind::Photovoltaics, first_day, .. }) => {
+                counted.partition_point(|counted| counted.hour.moment.day < *first_day)
+            }
+            Some(Shift { kind: Kind::NonRoutine, .. }) | None => counted.len(),
+        };
+        let days = self.days(&counted[..claimed]);
+        Ok(Evaluation {
+            counterfactual_kwh: counted[..claimed].iter().map(|counted| counted.baseline_kwh).sum(),
+            metered_kwh: counted[..claimed].iter().map(|counted| counted.metered_kwh).sum(),
+            half_width_kwh: days.last().map_or(0.0, |day| day.half_width_so_far_kwh),
+            shift,
+            hours: reported.into_iter().map(|(_, hour)| hour).collect(),
+            days,
+        })
+    }
+
+    fn shift_of<'a>(&self, counted: &[Counted<'a>]) -> Option<Shift> {
+        let residual = |counted: &Counted<'a>| Residual {
+            moment: &counted.hour.moment,
+            baseline_kwh: counted.baseline_kwh,
+            residual_kwh: counted.metered_kwh - counted.baseline_kwh,
+        };
+        strongest_shift(&counted.iter().map(residual).collect::<Vec<_>>(), &self.noise)
+    }
+
+    fn days(&self, counted: &[Counted]) -> Vec<Day> {
+        let mut stretch = Stretch::default();
+        let mut savings_kwh = 0.0;
+        let same_day = counted.chunk_by(|a, b| a.hour.moment.day == b.hour.moment.day);
+        same_day
+            .map(|hours| {
+                for counted in hours {
+                    self.baseline.add_row(counted.hour, &mut stretch.row_sum);
+                    stretch.hours += 1;
+                    stretch.magnitude_kwh += counted.baseline_kwh.abs();
+                }
+                let baseline_kwh = hours.iter().map(|counted| counted.baseline_kwh).sum::<f64>();
+                let metered_kwh = hours.iter().map(|counted| counted.metered_kwh).sum::<f64>();
+                savings_kwh += baseline_kwh - metered_kwh;
+                Day {
+                    end: hours[hours.len() - 1].at,
+                    baseline_kwh,
+                    metered_kwh,
+                    savings_so_far_kwh: savings_kwh,
+                    half_width_so_far_kwh: self.noise.half_width_kwh(&stretch),
+                }
+            })
+            .collect()
+    }
+}
+
+/// An hour of the reporting period with a prediction and a reading.
+struct Counted<'a> {
+    hour: &'a Hour,
+    at: Millis,
+    baseline_kwh: f64,
+    metered_kwh: f64,
+}
+
+impl<'a> Counted<'a> {
+    fn of(hour: &'a Hour, reported: &ReportedHour) -> Option<Self> {
+        Some(Self { hour, at: reported.at, baseline_kwh: reported.baseline_kwh, metered_kwh: reported.metered_kwh? })
+    }
+}

@@ -1,0 +1,229 @@
+//! Lasting shifts of a load against its baseline: non-routine events and new assets.
+//!
+//! Only flags; what to do about a shift is for whoever knows its cause. The model document asks that a shift of weeks is flagged and that
+//! photovoltaics are not taken for a saving, but gives no thresholds: those here are set wide of what placebo meters show.
+//! A shift that fills the whole period stands out from nothing and is left to the savings themselves.
+
+use super::hours::{DayKind, Moment};
+use super::uncertainty::Noise;
+
+/// A shift lasts at least this long, days.
+const SHIFT_DAYS_MIN: usize = 14;
+/// What it stands out from lasts at least this long, days: the two cold weeks at a year's ends are no norm for the rest of it.
+const REST_DAYS_MIN: usize = 56;
+/// A shift is at least this share of the mean baseline load, of the whole period and of its own days: a heating load's winter always
+/// swings by more than its summer uses.
+const SHIFT_SHARE_MIN: f64 = 0.15;
+/// And this many standard deviations of such a difference of means: the largest of the many thousand windows of a quiet year reaches 4.
+const DEVIATIONS_MIN: f64 = 6.0;
+/// A day counts with half of its hours.
+const DAY_HOURS_MIN: usize = 12;
+const DAYS_PER_WEEK: f64 = 7.0;
+const HOURS_PER_WEEK: f64 = 168.0;
+/// Local hours in which the sun stands high, or is down, all year in temperate zones.
+const NOON_HOURS: std::ops::RangeInclusive<u8> = 10..=14;
+const NIGHT_HOURS: [u8; 6] = [22, 23, 0, 1, 2, 3];
+/// Photovoltaics leave the night alone, and do not know weekends.
+const NIGHT_SHARE_MAX: f64 = 0.2;
+const WEEKEND_SHARE_MIN: f64 = 0.6;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something changed that the baseline's inputs do not tell.
+    NonRoutine,
+    /// Energy made behind the meter while the sun shines, from some day on.
+    Photovoltaics,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shift {
+    pub kind: Kind,
+    /// Local days since 1970-01-01; the last one belongs to the shift.
+    pub first_day: i64,
+    pub last_day: i64,
+    /// Mean of the shift's hours less the mean of all others, kW.
+    pub shift_kw: f64,
+    /// The same, as a share of the larger of the mean baseline loads of the whole period and of its own days.
+    pub share: f64,
+}
+
+/// A residual (metered less baseline) and its place in the calendar.
+#[derive(Clone, Copy)]
+pub struct Residual<'a> {
+    pub moment: &'a Moment,
+    pub baseline_kwh: f64,
+    pub residual_kwh: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Day {
+    number: i64,
+    mean_kw: f64,
+    load_kw: f64,
+}
+
+/// The shift that stands out most, if one does.
+#[must_use]
+pub fn strongest_shift(residuals: &[Residual<'_>], noise: &Noise) -> Option<Shift> {
+    let days = days(residuals);
+    let window = strongest_window(&days, noise)?;
+    let inside = |moment: &Moment| days[window.first].number <= moment.day && moment.day <= days[window.last].number;
+    let load_kw = mean_load_kw(residuals, |_| true).max(mean_load_kw(residuals, inside));
+    let share = window.difference_kw / load_kw;
+    if window.deviations < DEVIATIONS_MIN || share.abs() < SHIFT_SHARE_MIN || !share.is_finite() {
+        return None;
+    }
+    let lasts = window.last + 1 == days.len();
+    let solar = lasts && has_the_shape_of_the_sun(residuals, inside);
+    Some(Shift {
+        kind: if solar { Kind::Photovoltaics } else { Kind::NonRoutine },
+        first_day: days[window.first].number,
+        last_day: days[window.last].number,
+        shift_kw: window.difference_kw,
+        share,
+    })
+}
+
+fn mean_load_kw(residuals: &[Residual<'_>], chosen: impl Fn(&Moment) -> bool) -> f64 {
+    let loads = residuals.iter().filter(|hour| chosen(hour.moment)).map(|hour| hour.baseline_kwh.abs());
+    let (sum, count) = loads.fold((0.0, 0.0), |(sum, count), load| (sum + load, count + 1.0));
+    sum / f64::max(count, 1.0)
+}
+
+fn days(residuals: &[Residual<'_>]) -> Vec<Day> {
+    let same_day = residuals.chunk_by(|a, b| a.moment.day == b.moment.day).filter(|hours| DAY_HOURS_MIN <= hours.len());
+    let mean = |hours: &[Residual<'_>], value: fn(&Residual<'_>) -> f64| hours.iter().map(value).sum::<f64>() / hours.len() as f64;
+    same_day
+        .map(|hours| Day {
+            number: hours[0].moment.day,
+            mean_kw: mean(hours, |hour| hour.residual_kwh),
+            load_kw: mean(hours, |hour| hour.baseline_kwh.abs()),
+        })
+        .collect()
+}
+
+struct Window {
+    first: usize,
+    last: usize,
+    difference_kw: f64,
+    deviations: f64,
+}
+
+/// Of all windows that are long enough, the one whose mean is furthest from the rest's, in standard deviations.
+fn strongest_window(days: &[Day], noise: &Noise) -> Option<Window> {
+    let day_variance = noise.week_sd_kwh.powi(2) * noise.inflation / HOURS_PER_WEEK.powi(2) * DAYS_PER_WEEK;
+    let running = |value: fn(&Day) -> f64| {
+        let mut total = 0.0;
+        let sums = days.iter().map(|day| {
+            total += value(day);
+            total
+        });
+        std::iter::once(0.0).chain(sums).collect::<Vec<f64>>()
+    };
+    let (sums, loads) = (running(|day| day.mean_kw), running(|day| day.load_kw));
+    let total = sums[days.len()];
+    let load_kw = (loads[days.len()] / days.len().max(1) as f64).max(f64::MIN_POSITIVE);
+    let mut strongest: Option<Window> = None;
+    for first in 0..days.len() {
+        for end in first + SHIFT_DAYS_MIN..=days.len() {
+            let (count, rest) = (end - first, days.len() + first - end);
+            if rest < REST_DAYS_MIN {
+                break;
+            }
+            // Before and after differ alike from each other; what came first is the norm.
+            if first == 0 && REST_DAYS_MIN <= count {
+                continue;
+            }
+            let inside = sums[end] - sums[first];
+            let difference_kw = inside / count as f64 - (total - inside) / rest as f64;
+            // A load's noise grows with the load: in a heating load's cold weeks it is several times that of its year.
+            let inside_kw_days = loads[end] - loads[first];
+            let variance = |load_kw_days: f64, count: f64| (load_kw_days / count / load_kw).max(1.0).powi(2) * day_variance / count;
+            let deviation = (variance(inside_kw_days, count as f64) + variance(loads[days.len()] - inside_kw_days, rest as f64)).sqrt();
+            let deviations = difference_kw.abs() / deviation.max(f64::MIN_POSITIVE);
+            if strongest.as_ref().is_none_or(|window| window.deviations < deviations) {
+                strongest = Some(Window { first, last: end - 1, difference_kw, deviations });
+            }
+        }
+    }
+    strongest
+}
+
+fn has_the_shape_of_the_sun(residuals: &[Residual<'_>], inside: impl Fn(&Moment) -> bool) -> bool {
+    let fall = |chosen: &dyn Fn(&Moment) -> bool| {
+        let mean = |wanted: bool| {
+            let values = residuals.iter().filter(|hour| inside(hour.moment) == wanted && chosen(hour.moment)).map(|hour| hour.residual_kwh);
+            let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+            sum / f64::max(count, 1.0)
+        };
+        mean(false) - mean(true)
+    };
+    let noon = |moment: &Moment| NOON_HOURS.contains(&moment.hour_of_day);
+    let workdays = fall(&|moment| noon(moment) && moment.kind == DayKind::Workday);
+    let weekends = fall(&|moment| noon(moment) && moment.kind != DayKind::Workday);
+    let night = fall(&|moment| NIGHT_HOURS.contains(&moment.hour_of_day));
+    0.0 < workdays && WEEKEND_SHARE_MIN * workdays <= weekends && night.abs() <= NIGHT_SHARE_MAX * workdays
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faer::Mat;
+
+    /// A year of residuals of a load of 100 kW, whose days swing by ±5 kW; `shift_kw` gets day and hour.
+    fn year(shift_kw: impl Fn(i64, u8, DayKind) -> f64) -> Option<Shift> {
+        let moments: Vec<Moment> = (0..365 * 24)
+            .map(|hour: i64| {
+                let (day, weekday) = (hour / 24, (hour / 24 + 3) % 7);
+                let kind = if weekday < 5 { DayKind::Workday } else { DayKind::SundayOrHoliday };
+                Moment { hour_of_day: (hour % 24) as u8, weekday: weekday as u8, kind, month: 1, day, week: (day + 3) / 7, year_angle: 0.0 }
+            })
+            .collect();
+        let swing = |day: i64| if day % 2 == 0 { 5.0 } else { -5.0 };
+        let residuals: Vec<Residual> = moments
+            .iter()
+            .map(|moment| Residual {
+                moment,
+                baseline_kwh: 100.0,
+                residual_kwh: swing(moment.day) + shift_kw(moment.day, moment.hour_of_day, moment.kind),
+            })
+            .collect();
+        let noise = Noise { week_sd_kwh: 300.0, inflation: 1.5, weeks: 52.0, provisional: false, influence_kwh: Mat::zeros(1, 1) };
+        strongest_shift(&residuals, &noise)
+    }
+
+    fn sun(hour: u8) -> f64 {
+        if (7..=17).contains(&hour) { -60.0 } else { 0.0 }
+    }
+
+    #[test]
+    fn shifts_are_told_by_their_days_and_shape() {
+        type Load = fn(i64, u8, DayKind) -> f64;
+        type Seen = Option<(Kind, i64, i64)>;
+        let cases: [(&str, Load, Seen); 7] = [
+            ("a quiet year has none", |_, _, _| 0.0, None),
+            ("six weeks of 30 % more", |day, _, _| if (100..142).contains(&day) { 30.0 } else { 0.0 }, Some((Kind::NonRoutine, 100, 141))),
+            ("one week is too short", |day, _, _| if (100..107).contains(&day) { 30.0 } else { 0.0 }, None),
+            ("a measure of the whole year stands out from nothing", |_, _, _| -12.0, None),
+            ("photovoltaics from July on", |day, hour, _| if 180 <= day { sun(hour) } else { 0.0 }, Some((Kind::Photovoltaics, 180, 364))),
+            (
+                "taken down again they are no asset",
+                |day, hour, _| if (180..250).contains(&day) { sun(hour) } else { 0.0 },
+                Some((Kind::NonRoutine, 180, 249)),
+            ),
+            (
+                "an office that closes at noon is no photovoltaics",
+                |day, hour, kind| if 180 <= day && kind == DayKind::Workday { sun(hour) } else { 0.0 },
+                Some((Kind::NonRoutine, 180, 364)),
+            ),
+        ];
+        for (name, load, wanted) in cases {
+            let seen = year(load).map(|shift| (shift.kind, shift.first_day, shift.last_day));
+            let near = match (seen, wanted) {
+                (Some(seen), Some(wanted)) => seen.0 == wanted.0 && (seen.1 - wanted.1).abs() <= 3 && (seen.2 - wanted.2).abs() <= 3,
+                (seen, wanted) => seen == wanted,
+            };
+            assert!(near, "{name}: {seen:?}, wanted {wanted:?}");
+        }
+    }
+}

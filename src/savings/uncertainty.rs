@@ -1,0 +1,179 @@
+//! The 90 % interval of a total over weeks, from the noise of the baseline's weeks, the error of its coefficients, and the drift of loads.
+//!
+//! Not the hourly formula of ASHRAE Guideline 14: the lag-1 autocorrelation of hours does not describe slow drift, and its intervals are
+//! several times too narrow.
+
+use faer::Mat;
+
+/// Autocorrelation of weekly totals is counted up to this lag, weeks.
+const LAGS_MAX: usize = 8;
+/// Real loads drift by about this share of a year's total with no measure at all; more, when the baseline has not seen a year.
+const DRIFT_SHARE: f64 = 0.01;
+const DRIFT_SHARE_PROVISIONAL: f64 = 0.025;
+const DEGREES_OF_FREEDOM_MIN: f64 = 5.0;
+/// Correlation of the errors of entities, which share weather and drift.
+const ENTITY_CORRELATION: f64 = 0.3;
+/// Standard normal quantile of 95 %: 5 % on each side of a 90 % interval.
+const NORMAL_95: f64 = 1.644_853_626_951_472_2;
+const HOURS_PER_WEEK: f64 = 168.0;
+
+/// The noise of a baseline.
+#[derive(Clone, Debug)]
+pub struct Noise {
+    /// Standard deviation of a week's total, kWh.
+    pub week_sd_kwh: f64,
+    /// What the weeks' autocorrelation makes of a variance.
+    pub inflation: f64,
+    /// Hours of the baseline in weeks.
+    pub weeks: f64,
+    pub provisional: bool,
+    /// See [`super::model::Baseline::influence_kwh`].
+    pub influence_kwh: Mat<f64>,
+}
+
+/// What is predicted for a stretch of hours.
+#[derive(Clone, Debug, Default)]
+pub struct Stretch {
+    pub hours: usize,
+    /// Sum of the standardised rows of the pooled level.
+    pub row_sum: Vec<f64>,
+    /// Sum of the predictions' magnitudes. Where photovoltaics turn the load's sign its net total may be nothing, but its drift is not.
+    pub magnitude_kwh: f64,
+}
+
+impl Noise {
+    /// From the cross-validated residuals and the week of each.
+    #[must_use]
+    pub fn of(residuals_kwh: &[f64], weeks: &[i64], provisional: bool, influence_kwh: Mat<f64>) -> Self {
+        let totals = weekly_totals(residuals_kwh, weeks);
+        let present: Vec<f64> = totals.iter().flatten().copied().collect();
+        let mean = present.iter().sum::<f64>() / present.len().max(1) as f64;
+        let squares: f64 = present.iter().map(|total| (total - mean).powi(2)).sum();
+        Self {
+            week_sd_kwh: (squares / present.len().saturating_sub(1).max(1) as f64).sqrt(),
+            inflation: bartlett_inflation(&totals),
+            weeks: residuals_kwh.len() as f64 / HOURS_PER_WEEK,
+            provisional,
+            influence_kwh,
+        }
+    }
+
+    /// Half the width of the 90 % interval of a stretch's total, kWh.
+    #[must_use]
+    pub fn half_width_kwh(&self, stretch: &Stretch) -> f64 {
+        let weeks = stretch.hours as f64 / HOURS_PER_WEEK;
+        let noise = self.week_sd_kwh.powi(2) * self.inflation * (weeks + weeks * weeks / self.weeks);
+        let columns = (0..self.influence_kwh.ncols()).map(|week| {
+            let influence = self.influence_kwh.col(week);
+            influence.iter().zip(&stretch.row_sum).map(|(influence, sum)| influence * sum).sum::<f64>()
+        });
+        let coefficients: f64 = columns.map(|moved_kwh| moved_kwh * moved_kwh).sum();
+        let drift = (if self.provisional { DRIFT_SHARE_PROVISIONAL } else { DRIFT_SHARE } * stretch.magnitude_kwh).powi(2);
+        let degrees = DEGREES_OF_FREEDOM_MIN.max(self.weeks / self.inflation - 2.0);
+        student_95(degrees) * (noise + coefficients + drift).sqrt()
+    }
+}
+
+/// Half the width of a group's interval from its entities' half widths, kWh.
+#[must_use]
+pub fn combined_half_width_kwh(half_widths_kwh: &[f64]) -> f64 {
+    let squares: f64 = half_widths_kwh.iter().map(|half| half * half).sum();
+    let sum: f64 = half_widths_kwh.iter().sum();
+    ((1.0 - ENTITY_CORRELATION) * squares + ENTITY_CORRELATION * sum * sum).sqrt()
+}
+
+/// Totals of consecutive weeks, each scaled to 168 hours; a week with less than half of its hours is `None`.
+#[must_use]
+pub fn weekly_totals(residuals_kwh: &[f64], weeks: &[i64]) -> Vec<Option<f64>> {
+    let (Some(&first), Some(&last)) = (weeks.iter().min(), weeks.iter().max()) else { return Vec::new() };
+    let mut sums = vec![(0.0, 0.0); (last - first) as usize + 1];
+    for (residual_kwh, week) in residuals_kwh.iter().zip(weeks) {
+        let (sum, hours) = &mut sums[(week - first) as usize];
+        *sum += residual_kwh;
+        *hours += 1.0;
+    }
+    sums.into_iter().map(|(sum, hours)| (HOURS_PER_WEEK / 2.0 <= hours).then(|| sum * HOURS_PER_WEEK / hours)).collect()
+}
+
+/// By how much the variance of a mean of autocorrelated weeks exceeds that of independent ones, with Bartlett's weights (1 − k/9).
+/// At least 1, and with lags up to a quarter of the weeks: a short series' autocorrelations lean below zero and would feign certainty.
+fn bartlett_inflation(totals: &[Option<f64>]) -> f64 {
+    let present: Vec<f64> = totals.iter().flatten().copied().collect();
+    let mean = present.iter().sum::<f64>() / present.len().max(1) as f64;
+    let variance = present.iter().map(|total| (total - mean).powi(2)).sum::<f64>() / present.len().max(1) as f64;
+    if variance <= 0.0 {
+        return 1.0;
+    }
+    let lags = LAGS_MAX.min(present.len() / 4);
+    let weighted = (1..=lags).map(|lag| {
+        let pairs: Vec<f64> =
+            totals.iter().zip(&totals[lag..]).filter_map(|(a, b)| Some((a.as_ref()? - mean) * (b.as_ref()? - mean))).collect();
+        let covariance = pairs.iter().sum::<f64>() / present.len() as f64;
+        (1.0 - lag as f64 / (lags + 1) as f64) * covariance / variance
+    });
+    (1.0 + 2.0 * weighted.sum::<f64>()).max(1.0)
+}
+
+/// The 95 % quantile of Student's t, for 5 degrees of freedom or more within 0.001 (Abramowitz and Stegun 1964, 26.7.5).
+fn student_95(degrees: f64) -> f64 {
+    let z = NORMAL_95;
+    let g1 = (z.powi(3) + z) / 4.0;
+    let g2 = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
+    let g3 = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0;
+    let g4 = (79.0 * z.powi(9) + 776.0 * z.powi(7) + 1482.0 * z.powi(5) - 1920.0 * z.powi(3) - 945.0 * z) / 92_160.0;
+    z + g1 / degrees + g2 / degrees.powi(2) + g3 / degrees.powi(3) + g4 / degrees.powi(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(seen: f64, wanted: f64, tolerance: f64) {
+        assert!((seen - wanted).abs() <= tolerance, "{seen} is not {wanted} ± {tolerance}");
+    }
+
+    #[test]
+    fn students_quantiles_are_those_of_the_tables() {
+        for (degrees, table) in [(5.0, 2.015), (10.0, 1.812), (20.0, 1.725), (50.0, 1.676), (1e9, 1.645)] {
+            near(student_95(degrees), table, 0.001);
+        }
+    }
+
+    #[test]
+    fn inflation_by_hand() {
+        // Weeks 1 1 −1 −1 1 1 −1 −1, variance 1, two lags (8 / 4) weighted 2/3 and 1/3: the products at lag 1 are 1 −1 1 −1 1 −1 1, so
+        // ρ1 = 1/8; at lag 2 all six are −1, so ρ2 = −6/8. 1 + 2·(2/3 · 1/8 − 1/3 · 6/8) = 2/3, held at 1.
+        let alternating = [1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0].map(Some);
+        near(bartlett_inflation(&alternating), 1.0, 0.0);
+        // One step of four and four: lag 1 has products 1 1 1 −1 1 1 1, ρ1 = 5/8; lag 2: 1 1 −1 −1 1 1, ρ2 = 2/8.
+        // 1 + 2·(2/3 · 5/8 + 1/3 · 2/8) = 2.
+        let step = [1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0].map(Some);
+        near(bartlett_inflation(&step), 2.0, 1e-12);
+        near(bartlett_inflation(&[Some(3.0); 9]), 1.0, 0.0);
+        near(bartlett_inflation(&[]), 1.0, 0.0);
+    }
+
+    #[test]
+    fn weeks_with_few_hours_do_not_count_and_others_are_scaled() {
+        let weeks: Vec<i64> = [vec![5; 168], vec![6; 84], vec![8; 83]].concat();
+        assert_eq!(weekly_totals(&vec![1.0; weeks.len()], &weeks), [Some(168.0), Some(168.0), None, None]);
+    }
+
+    #[test]
+    fn the_interval_by_hand() {
+        // 52 weeks of noise with sd 10, no coefficients' error, 26 weeks: 100·(26 + 676/52) = 3900; drift (0.01 · 5000)² = 2500.
+        let noise = Noise { week_sd_kwh: 10.0, inflation: 1.0, weeks: 52.0, provisional: false, influence_kwh: Mat::zeros(2, 1) };
+        let stretch = Stretch { hours: 26 * 168, row_sum: vec![7.0, 7.0], magnitude_kwh: 5000.0 };
+        near(noise.half_width_kwh(&stretch), 1.676 * 80.0, 0.1);
+        // A week that moves the coefficients by 3 and −1 kWh, seen 7 times each: (3·7 − 7)² = 196.
+        let moved = Noise { influence_kwh: Mat::from_fn(2, 1, |row, _| [3.0, -1.0][row]), ..noise };
+        near(moved.half_width_kwh(&stretch), 1.676 * 6596_f64.sqrt(), 0.1);
+    }
+
+    #[test]
+    fn entities_do_not_average_out() {
+        near(combined_half_width_kwh(&[3.0]), 3.0, 1e-12);
+        // 9 + 16 + 2 · 0.3 · 12 = 32.2
+        near(combined_half_width_kwh(&[3.0, 4.0]), 32.2_f64.sqrt(), 1e-12);
+    }
+}
