@@ -133,7 +133,7 @@ pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
     let training = Training { hours: &used, metered_kwh: &metered_kwh, a_year: !provisional };
     let (baseline, residuals) = Baseline::fit(training).map_err(|_| Refusal::Unsolvable)?;
     let weeks: Vec<i64> = used.iter().map(|hour| hour.moment.week).collect();
-    let noise = Noise::of(&residuals.cross_validated_kwh, &weeks, provisional, baseline.influence_kwh.clone());
+    let noise = Noise::of(&residuals.cross_validated_kwh, &weeks, provisional, residuals.influence_kwh);
     let metered_hours = case.meter_kwh[baseline_slots.clone()].iter().flatten().count();
     let quality = Quality {
         fitted: spread(&metered_kwh, &residuals.fitted_kwh),

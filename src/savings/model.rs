@@ -48,10 +48,6 @@ impl Level {
 pub struct Baseline {
     pooled: Level,
     hourly: Level,
-    /// The hourly level's penalty that cross-validation chose.
-    pub hourly_penalty: f64,
-    /// How far one week moves the pooled coefficients: a column per week of the baseline, kWh.
-    pub influence_kwh: Mat<f64>,
 }
 
 /// Residuals of the baseline's own hours (metered less predicted), in the order of the training.
@@ -62,6 +58,8 @@ pub struct Residuals {
     pub fitted_kwh: Vec<f64>,
     /// Of the pooled level alone, which has no months and so cannot follow a lasting shift.
     pub pooled_kwh: Vec<f64>,
+    /// How far the cross-validated residuals of a week move the pooled coefficients: a column per week of the baseline.
+    pub influence_kwh: Mat<f64>,
 }
 
 impl Baseline {
@@ -85,11 +83,11 @@ impl Baseline {
         let pooled = fit.pooled()?;
         let hourly = fit.hourly(&pooled)?;
         let residuals = Residuals {
+            influence_kwh: fit.influence(&pooled.gram, &hourly.cross_validated_kwh)?,
             cross_validated_kwh: fit.in_given_order(&hourly.cross_validated_kwh),
             fitted_kwh: fit.in_given_order(&hourly.fitted_kwh),
             pooled_kwh: fit.in_given_order(&pooled.residuals_kwh.col(FOLDS).iter().copied().collect::<Vec<_>>()),
         };
-        let influence_kwh = fit.influence(&pooled.gram, &hourly.cross_validated_kwh)?;
         let level = |columns: &[Column], block: &Block, coefficients_kwh| Level {
             columns: columns.to_vec(),
             scales: block.scales.clone(),
@@ -98,8 +96,6 @@ impl Baseline {
         let baseline = Self {
             pooled: level(&fit.design.pooled, &fit.pooled, vec![pooled.coefficients_kwh]),
             hourly: level(&fit.design.hourly, &fit.hourly, hourly.coefficients_kwh),
-            hourly_penalty: hourly.penalty,
-            influence_kwh,
         };
         Ok((baseline, residuals))
     }
@@ -126,8 +122,8 @@ struct Pooled {
     residuals_kwh: Mat<f64>,
 }
 
+#[allow(clippy::struct_field_names, reason = "units last")]
 struct Hourly {
-    penalty: f64,
     coefficients_kwh: Vec<Vec<f64>>,
     cross_validated_kwh: Vec<f64>,
     fitted_kwh: Vec<f64>,
@@ -206,14 +202,13 @@ impl Fit {
         };
         let best = (0..HOURLY_PENALTIES.len()).min_by(|a, b| squares(*a).total_cmp(&squares(*b))).unwrap_or(0);
         let mut out = Hourly {
-            penalty: HOURLY_PENALTIES[best],
             coefficients_kwh: Vec::with_capacity(HOURS_OF_DAY),
             cross_validated_kwh: vec![0.0; self.order.len()],
             fitted_kwh: vec![0.0; self.order.len()],
         };
         for (hour, day) in days.iter().enumerate() {
             let moments = day.moments.subcols(FOLDS, 1);
-            let answer = solve(&day.gram, self.hourly_penalties(out.penalty), moments)?;
+            let answer = solve(&day.gram, self.hourly_penalties(HOURLY_PENALTIES[best]), moments)?;
             for (fold, left_over_kwh) in day.left_over_kwh.iter().enumerate() {
                 let range = self.cell(fold, hour);
                 let fitted = product(part(&self.hourly.rows, &range), answer.as_ref());

@@ -27,7 +27,7 @@ pub struct Noise {
     /// Hours of the baseline in weeks.
     pub weeks: f64,
     pub provisional: bool,
-    /// See [`super::model::Baseline::influence_kwh`].
+    /// See [`super::model::Residuals::influence_kwh`].
     pub influence_kwh: Mat<f64>,
 }
 
