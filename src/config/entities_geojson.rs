@@ -247,6 +247,7 @@ fn feature_lines(text: &str) -> Vec<usize> {
                             last_string = &text[start..at];
                             break;
                         }
+                        // Any other byte of a string says nothing about the nesting.
                         _ => {}
                     }
                 }
@@ -260,6 +261,7 @@ fn feature_lines(text: &str) -> Vec<usize> {
                 }
             }
             b'}' | b']' => depth -= 1,
+            // Numbers, commas and blanks neither open nor close anything.
             _ => {}
         }
     }

@@ -129,7 +129,7 @@ fn positive(file: &mut TomlFile, cell: &Cell<'_>) -> Option<Decimal> {
 }
 
 fn read_gas(file: &mut TomlFile, table: Option<Table<'_>>) -> Option<GasSupply> {
-    let default_ratio = Decimal::parse(DEFAULT_NM3_PER_M3).ok();
+    let default_ratio = Some(Decimal::parse(DEFAULT_NM3_PER_M3).expect("the default is a decimal"));
     let Some(mut table) = table else {
         return Some(GasSupply { heat_value_mj_per_nm3: None, nm3_per_m3: default_ratio? });
     };

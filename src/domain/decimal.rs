@@ -89,6 +89,7 @@ impl Mantissa {
             self.pending_zeros += u32::from(self.value != 0);
             return Some(());
         }
+        // A shift beyond 64 bits matters only if there are digits to shift: then `?` below gives up.
         let shift = u64::try_from(power_of_ten(self.pending_zeros + 1)?).ok();
         self.value = match self.value {
             0 => u64::from(digit),

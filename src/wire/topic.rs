@@ -27,11 +27,11 @@ pub fn filter(zone: &str) -> String {
 #[must_use]
 pub fn parse<'a>(zone: &str, topic: &'a str) -> Option<Topic<'a>> {
     let rest = topic.strip_prefix("nengtan/")?.strip_prefix(zone)?.strip_prefix('/')?;
-    match rest.split('/').next() {
-        Some("clock") if rest == "clock" => return Some(Topic::Clock),
-        Some("clock") if rest == "clock/done" => return Some(Topic::NotForUs),
-        Some("alert" | "asset") => return Some(Topic::NotForUs),
-        _ => {}
+    if rest == "clock" {
+        return Some(Topic::Clock);
+    }
+    if rest == "clock/done" || rest.starts_with("alert/") || rest.starts_with("asset/") {
+        return Some(Topic::NotForUs);
     }
     let (gateway, kind) = rest.strip_prefix("gw/")?.split_once('/')?;
     match kind {
