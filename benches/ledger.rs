@@ -49,6 +49,7 @@ fn play(folder: &Path, name: &str, messages: &[(String, Vec<u8>)]) -> f64 {
         }
     }
     engine.commit().unwrap();
+    engine.settle().unwrap();
     let took = cpu_s() - before;
     drop(engine);
     std::fs::remove_dir_all(data).unwrap();

@@ -192,11 +192,13 @@ impl Shell {
                         self.commit()?;
                         commit_at = None;
                     }
+                    self.engine.settle()?;
                 }
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
         self.commit()?;
+        self.engine.settle()?;
         Ok(self.summary)
     }
 

@@ -24,7 +24,7 @@ use crate::domain::factors::{FactorSet, MissingFactor};
 use crate::domain::units::{DAY_MS, Millis};
 use crate::domain::zone::{ClockMode, Zone};
 use crate::ledger::window::Changes;
-use crate::store::batch::{Batch, DeadLetter, RowId};
+use crate::store::batch::{Batch, DeadLetter, Place, RowId};
 use crate::store::{Store, StoreError};
 use crate::wire::decode::{self, Message};
 use channel::RegisterChannel;
@@ -53,7 +53,7 @@ pub enum EngineError {
 enum ItemKind {
     /// Position in [`Engine::registers`].
     Register(u32),
-    Gauge(RowId),
+    Gauge(RowId, Option<Place>),
 }
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Item {
     fn register(&self) -> Option<u32> {
         match self.kind {
             ItemKind::Register(register) => Some(register),
-            ItemKind::Gauge(_) => None,
+            ItemKind::Gauge(..) => None,
         }
     }
 }
@@ -223,6 +223,11 @@ impl Engine {
             self.store.commit(&mut self.batch, &mut self.calendar)?;
         }
         Ok(effects)
+    }
+
+    /// Brings the newest values that readers see up to date.
+    pub fn settle(&mut self) -> Result<(), EngineError> {
+        Ok(self.store.settle()?)
     }
 
     /// The engine's clock.

@@ -53,7 +53,7 @@ impl Engine {
                     }
                     Err(rejection) => self.rejected.push(rejection),
                 },
-                ItemKind::Gauge(_) => match text.parse::<f64>() {
+                ItemKind::Gauge(..) => match text.parse::<f64>() {
                     Ok(value) if value.is_finite() => {
                         accepted = true;
                         self.take_gauge(index, item, value, reading.at, reading.seq);
@@ -129,9 +129,9 @@ impl Engine {
             return Ok(None);
         }
         let id = &self.zone.meter(meter).id;
-        let row = self.store.channel_row(&ChannelRow::gauge(id, name))?;
+        let (row, place) = self.store.channel_row(&ChannelRow::gauge(id, name))?;
         let name = shared(&mut self.names, name);
-        self.meters[index].items.push(Item { name, kind: ItemKind::Gauge(row) });
+        self.meters[index].items.push(Item { name, kind: ItemKind::Gauge(row, place) });
         Ok(Some(self.meters[index].items.len() - 1))
     }
 
@@ -248,8 +248,8 @@ impl Engine {
 
     fn take_gauge(&mut self, meter: usize, item: usize, value: f64, at: Millis, seq: i64) {
         let gauge = &mut self.meters[meter].items[item];
-        let ItemKind::Gauge(row) = gauge.kind else { return };
-        self.batch.gauges.push(GaugeRow { at, channel: row, value, seq });
+        let ItemKind::Gauge(row, place) = gauge.kind else { return };
+        self.batch.gauges.push(GaugeRow { at, channel: row, place, value, seq });
         let live = self.zone.profile().live_from.is_none_or(|live_from| live_from <= at);
         let newest = self.meters[meter].newest.is_none_or(|newest| newest <= at);
         if newest {

@@ -117,11 +117,11 @@ impl Engine {
             };
             for id in &meter.channels {
                 let channel = self.zone.channel(*id);
-                let row = self.store.channel_row(&row_of(&self.zone, channel, &meter.id))?;
+                let (row, place) = self.store.channel_row(&row_of(&self.zone, channel, &meter.id))?;
                 let known = latest.get(&row);
                 let kind = match &channel.kind {
                     ChannelKind::Virtual { .. } => continue,
-                    ChannelKind::Gauge => ItemKind::Gauge(row),
+                    ChannelKind::Gauge => ItemKind::Gauge(row, place),
                     ChannelKind::Register(register) => {
                         let mut at_work = sharing.channel(channel, register, row);
                         at_work.first = known.map(|latest| latest.first);
@@ -139,8 +139,8 @@ impl Engine {
             let power_factor = measured.filter(|unit| *unit == LedgerUnit::WattHour).map(|_| "power_factor");
             for gauge in flow.into_iter().chain(power_factor) {
                 if state.items.iter().all(|item| &*item.name != gauge) {
-                    let row = self.store.channel_row(&ChannelRow::gauge(&meter.id, gauge))?;
-                    state.items.push(Item { name: shared(&mut self.names, gauge), kind: ItemKind::Gauge(row) });
+                    let (row, place) = self.store.channel_row(&ChannelRow::gauge(&meter.id, gauge))?;
+                    state.items.push(Item { name: shared(&mut self.names, gauge), kind: ItemKind::Gauge(row, place) });
                 }
             }
             state.items.shrink_to_fit();
@@ -184,12 +184,12 @@ impl Engine {
                         let index = if let Some(index) = known {
                             index
                         } else {
-                            let row = self.store.channel_row(&row)?;
-                            let kind = ItemKind::Gauge(row);
+                            let (row, place) = self.store.channel_row(&row)?;
+                            let kind = ItemKind::Gauge(row, place);
                             items.push(Item { name: shared(&mut self.names, &threshold.item), kind });
                             items.len() - 1
                         };
-                        let ItemKind::Gauge(row) = items[index].kind else { continue };
+                        let ItemKind::Gauge(row, _) = items[index].kind else { continue };
                         if let Some(latest) = latest.get(&row) {
                             state.seen = latest.at;
                         }

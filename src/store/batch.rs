@@ -13,12 +13,34 @@ use crate::ledger::mark::Mark;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId(pub u32);
 
+/// Where a gauge lies that comes with a register: a slot, from 1 on, in the register's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub host: RowId,
+    pub slot: u8,
+}
+
+impl Place {
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.slot) - 1
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GaugeRow {
     pub at: Millis,
     pub channel: RowId,
+    pub place: Option<Place>,
     pub value: f64,
     pub seq: i64,
+}
+
+impl GaugeRow {
+    #[must_use]
+    pub fn host(&self) -> Option<RowId> {
+        self.place.map(|place| place.host)
+    }
 }
 
 /// A change of one channel's interval.

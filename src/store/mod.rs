@@ -4,7 +4,9 @@
 //! [`Store::commit`] has returned it survives the loss of power.
 
 pub mod batch;
+mod latest;
 pub mod read;
+mod readings;
 pub mod restore;
 mod write;
 
@@ -12,9 +14,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
+use rustc_hash::FxHashSet;
 
 /// Grows whenever a table changes its meaning.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 /// The store's file in the data folder.
 pub const FILE_NAME: &str = "nengtan.sqlite";
 const LOCK_NAME: &str = "lock";
@@ -53,6 +56,9 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     pub(crate) connection: Connection,
+    /// Gauges whose new values get rows of their own, see [`readings`].
+    alone: FxHashSet<batch::RowId>,
+    unsettled: latest::Unsettled,
     _lock: File,
 }
 
@@ -76,8 +82,11 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut store = Store { connection, _lock: lock };
+        let mut store = Store { connection, alone: FxHashSet::default(), unsettled: latest::Unsettled::default(), _lock: lock };
         store.migrate(&file)?;
+        store.alone = readings::alone(&store.connection)?;
+        store.unsettled = latest::left_behind(&store.connection)?;
+        store.settle()?;
         Ok(store)
     }
 

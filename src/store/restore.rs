@@ -3,7 +3,8 @@
 use rusqlite::{OptionalExtension, Row, params};
 use rustc_hash::FxHashMap;
 
-use super::batch::{Asked, Latest, RowId, Value};
+use super::batch::{Asked, Latest, Place, RowId, Value};
+use super::readings::SLOTS;
 use super::{Store, StoreError, meta_text};
 use crate::accounting::{Book, YearFactors};
 use crate::domain::units::{MgCePerUnit, MgPerUnit, Millis, Quantity};
@@ -107,16 +108,24 @@ impl Store {
         Ok(self.connection.execute_batch("COMMIT")?)
     }
 
-    /// The row of a channel, made when it is new; what the zone folder says of it follows the folder.
-    pub fn channel_row(&self, channel: &ChannelRow) -> Result<RowId, StoreError> {
-        let sql = "INSERT INTO channel_row (meter, item, register, entity, carrier, direction, level, boundary, gateway, step) VALUES \
-                   (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (meter, item) DO UPDATE SET entity = excluded.entity, carrier = excluded.carrier, \
+    /// The row of a channel, made when it is new; what the zone folder says of it follows the folder. A gauge's place is given to it once, while its
+    /// meter's first register has room.
+    pub fn channel_row(&self, channel: &ChannelRow) -> Result<(RowId, Option<Place>), StoreError> {
+        let sql = "INSERT INTO channel_row (meter, item, register, entity, carrier, direction, level, boundary, gateway, step, host, slot) \
+                   SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, room.host, CASE WHEN room.host IS NOT NULL THEN room.taken + 1 END FROM \
+                   (SELECT CASE WHEN NOT ?3 AND SUM(host IS NOT NULL) < ?11 THEN MIN(CASE WHEN register THEN id END) END AS host, \
+                   SUM(host IS NOT NULL) AS taken FROM channel_row WHERE meter = ?1) room WHERE true \
+                   ON CONFLICT (meter, item) DO UPDATE SET entity = excluded.entity, carrier = excluded.carrier, \
                    direction = excluded.direction, level = excluded.level, boundary = excluded.boundary, gateway = excluded.gateway, \
-                   step = excluded.step RETURNING id";
+                   step = excluded.step RETURNING id, host, slot";
         let c = channel;
         let book = c.book.map(|book| book as u8);
-        let values = params![c.meter, c.item, c.register, c.entity, book, c.direction, c.level, c.boundary, c.gateway, c.step];
-        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)).map(RowId)?)
+        let values = params![c.meter, c.item, c.register, c.entity, book, c.direction, c.level, c.boundary, c.gateway, c.step, SLOTS];
+        Ok(self.connection.prepare_cached(sql)?.query_row(values, |row| {
+            let host: Option<u32> = row.get(1)?;
+            let slot: Option<u8> = row.get(2)?;
+            Ok((RowId(row.get(0)?), host.zip(slot).map(|(host, slot)| Place { host: RowId(host), slot })))
+        })?)
     }
 
     /// The shares that made the stored roll-ups, in order of channel and entity.

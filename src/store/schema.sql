@@ -10,25 +10,31 @@ CREATE TABLE entity_row (id INTEGER PRIMARY KEY, entity TEXT NOT NULL UNIQUE, na
 
 CREATE TABLE carrier_row (id INTEGER PRIMARY KEY, carrier TEXT NOT NULL, unit TEXT NOT NULL, per_unit REAL NOT NULL, kwh_per_unit REAL);
 
--- A channel is one item of one meter. `register` 1: a running total in ledger units; 0: a gauge.
+-- A channel is one item of one meter. `register` 1: a running total in ledger units; 0: a gauge. A gauge with a host lies in column g<slot> of the
+-- host's rows of reading_row where it came with it; alone 1: newer values have rows of their own.
 CREATE TABLE channel_row (
   id INTEGER PRIMARY KEY, meter TEXT NOT NULL, item TEXT NOT NULL, register INTEGER NOT NULL,
-  entity TEXT, carrier INTEGER, direction TEXT, level TEXT, boundary INTEGER, gateway TEXT, step INTEGER, UNIQUE (meter, item));
+  entity TEXT, carrier INTEGER, direction TEXT, level TEXT, boundary INTEGER, gateway TEXT, step INTEGER,
+  host INTEGER, slot INTEGER, alone INTEGER NOT NULL DEFAULT 0, UNIQUE (meter, item));
+CREATE INDEX channel_of_host ON channel_row (host) WHERE host IS NOT NULL;
 
 -- What a channel's quantity adds to entities (the zone is one): times sign to the use, times bought to what carries carbon.
 CREATE TABLE share_row (
   channel INTEGER NOT NULL, entity INTEGER NOT NULL, sign INTEGER NOT NULL, bought INTEGER NOT NULL, PRIMARY KEY (channel, entity)) WITHOUT ROWID;
 
--- verdict: how a register was understood, see ledger/mark.rs; energy: since the good reading before.
+-- verdict: how a register was understood, see ledger/mark.rs; energy: since the good reading before; g1 to g4: gauges that came with it.
 CREATE TABLE reading_row (
   ts INTEGER NOT NULL, channel INTEGER NOT NULL, value NOT NULL, seq INTEGER, verdict INTEGER, energy INTEGER, flow REAL, serial INTEGER,
+  g1 REAL, g2 REAL, g3 REAL, g4 REAL,
   PRIMARY KEY (ts, channel)) WITHOUT ROWID;
 
 CREATE TABLE swap_row (
   ts INTEGER NOT NULL, channel INTEGER NOT NULL, closing INTEGER NOT NULL, opening INTEGER NOT NULL, seq INTEGER NOT NULL,
   verdict INTEGER NOT NULL, energy INTEGER NOT NULL, serial INTEGER, PRIMARY KEY (ts, channel)) WITHOUT ROWID;
 
+-- Newest values; what later commits changed lies in latest_change_row until it is settled (store/latest.rs).
 CREATE TABLE latest_row (channel INTEGER PRIMARY KEY, first_ts INTEGER NOT NULL, ts INTEGER NOT NULL, value NOT NULL);
+CREATE TABLE latest_change_row (id INTEGER PRIMARY KEY, changes BLOB NOT NULL);
 
 -- parts, here and below: how many shares of spans the row is made of; a row without one is deleted.
 CREATE TABLE interval_row (

@@ -12,16 +12,21 @@ FROM channel_row LEFT JOIN latest_row ON latest_row.channel = channel_row.id LEF
 
 DROP VIEW IF EXISTS reading;
 CREATE VIEW reading AS
-SELECT r.ts,
-  strftime('%Y-%m-%dT%H:%M:%SZ', r.ts / 1000, 'unixepoch') AS ts_utc,
-  strftime('%Y-%m-%dT%H:%M:%S', r.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= r.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
-  (SELECT value FROM meta WHERE key = 'zone') AS zone, c.meter, c.item,
-  CASE WHEN c.register THEN r.value / k.per_unit ELSE r.value END AS value,
-  CASE r.verdict & 15 WHEN 0 THEN 'held' WHEN 1 THEN 'first' WHEN 2 THEN 'normal' WHEN 3 THEN 'rollover' WHEN 4 THEN 'reset' WHEN 6 THEN 'new_serial'
+SELECT v.ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', v.ts / 1000, 'unixepoch') AS ts_utc,
+  strftime('%Y-%m-%dT%H:%M:%S', v.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= v.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
+  (SELECT value FROM meta WHERE key = 'zone') AS zone, v.meter, v.item, v.value,
+  CASE v.verdict & 15 WHEN 0 THEN 'held' WHEN 1 THEN 'first' WHEN 2 THEN 'normal' WHEN 3 THEN 'rollover' WHEN 4 THEN 'reset' WHEN 6 THEN 'new_serial'
     WHEN 7 THEN 'rebased' WHEN 8 THEN 'frozen' WHEN 9 THEN 'dip' WHEN 10 THEN 'spike' END AS class,
-  CASE (r.verdict >> 4) & 3 WHEN 0 THEN 'measured' WHEN 1 THEN 'assumed' WHEN 2 THEN 'estimated' END AS quality,
-  (r.verdict >> 6) & 1 AS ambiguous, r.energy / k.per_unit AS energy, r.seq
-FROM reading_row r JOIN channel_row c ON c.id = r.channel LEFT JOIN carrier_row k ON k.id = c.carrier;
+  CASE (v.verdict >> 4) & 3 WHEN 0 THEN 'measured' WHEN 1 THEN 'assumed' WHEN 2 THEN 'estimated' END AS quality,
+  (v.verdict >> 6) & 1 AS ambiguous, v.energy, v.seq
+FROM (
+  SELECT r.ts, c.meter, c.item, CASE WHEN c.register THEN r.value / k.per_unit ELSE r.value END AS value, r.verdict, r.energy / k.per_unit AS energy, r.seq
+  FROM reading_row r JOIN channel_row c ON c.id = r.channel LEFT JOIN carrier_row k ON k.id = c.carrier
+  UNION ALL
+  SELECT r.ts, c.meter, c.item, CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END AS value, NULL, NULL, r.seq
+  FROM reading_row r JOIN channel_row c ON c.host = r.channel
+  WHERE CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END IS NOT NULL) v;
 
 -- Energy of each meter and interval (minutes says how long it is: hourly history stays hourly).
 DROP VIEW IF EXISTS meter_energy;

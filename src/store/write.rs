@@ -2,12 +2,11 @@
 
 use rusqlite::{Transaction, params};
 
-use super::batch::{Batch, RollupDelta, RollupKey, RollupLevel, RowId, Value};
+use super::batch::{Batch, RollupDelta, RollupKey, RollupLevel, RowId};
 use super::restore::Share;
-use super::{Store, StoreError};
+use super::{Store, StoreError, readings};
 use crate::alerts::Change;
 use crate::domain::calendar::LocalCalendar;
-use crate::ledger::mark::{Mark, What};
 
 /// Dead letters kept; beyond, the oldest go.
 const DEAD_LETTERS_MAX: i64 = 10_000;
@@ -16,11 +15,11 @@ impl Store {
     /// Writes the batch and empties it. When this returns, the batch survives a crash.
     pub fn commit(&mut self, batch: &mut Batch, calendar: &mut LocalCalendar) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        marks(&transaction, &mut batch.marks)?;
-        gauges(&transaction, batch)?;
+        let values = batch.marks.len() + batch.gauges.len();
+        readings::write(&transaction, batch, &mut self.alone)?;
         intervals(&transaction, batch)?;
         rollups(&transaction, batch, calendar)?;
-        latest(&transaction, batch)?;
+        self.unsettled.write(&transaction, &mut batch.latest, values)?;
         alerts(&transaction, batch)?;
         counts(&transaction, batch)?;
         dead_letters(&transaction, batch)?;
@@ -29,6 +28,17 @@ impl Store {
         }
         transaction.commit()?;
         batch.clear();
+        Ok(())
+    }
+
+    /// Brings the newest values up to date for readers; between two calls they lag behind by some commits.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        if self.unsettled.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        self.unsettled.settle(&transaction)?;
+        transaction.commit()?;
         Ok(())
     }
 
@@ -51,42 +61,6 @@ impl Store {
         batch.clear();
         Ok(())
     }
-}
-
-fn marks(transaction: &Transaction, marks: &mut [(RowId, Mark)]) -> Result<(), StoreError> {
-    // Stable, so that of equal keys the last written comes last and wins.
-    marks.sort_by_key(|(channel, mark)| (mark.at, *channel));
-    let mut reading = transaction.prepare_cached("INSERT OR REPLACE INTO reading_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    let mut swap = transaction.prepare_cached("INSERT OR REPLACE INTO swap_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    for (index, (channel, mark)) in marks.iter().enumerate() {
-        let overwritten = marks.get(index + 1).is_some_and(|(next, later)| next == channel && later.key() == mark.key());
-        if overwritten {
-            continue;
-        }
-        let (verdict, energy) = (mark.verdict.code(), mark.verdict.energy.0);
-        let serial = (mark.serial != 0).then_some(mark.serial);
-        match mark.what {
-            What::Reading(register) => {
-                reading.execute(params![mark.at.0, channel.0, register.0, mark.seq, verdict, energy, mark.flow_per_h, serial])?;
-            }
-            What::Swap { closing, opening } => {
-                swap.execute(params![mark.at.0, channel.0, closing.0, opening.0, mark.seq, verdict, energy, serial])?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn gauges(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreError> {
-    batch.gauges.sort_by_key(|row| (row.at, row.channel));
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO reading_row (ts, channel, value, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET value = excluded.value, \
-         seq = excluded.seq WHERE excluded.seq > seq OR (excluded.seq = seq AND excluded.value > value)",
-    )?;
-    for row in &batch.gauges {
-        insert.execute(params![row.at.0, row.channel.0, row.value, row.seq])?;
-    }
-    Ok(())
 }
 
 fn intervals(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreError> {
@@ -147,19 +121,6 @@ fn rollups(transaction: &Transaction, batch: &mut Batch, calendar: &mut LocalCal
         if delta.parts <= 0 {
             emptied.execute(params![key.level as u8, key.start.0, key.entity.0, key.book as u8])?;
         }
-    }
-    Ok(())
-}
-
-fn latest(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreError> {
-    let mut rows: Vec<_> = batch.latest.drain().collect();
-    rows.sort_unstable_by_key(|(channel, _)| *channel);
-    let mut upsert = transaction.prepare_cached("INSERT OR REPLACE INTO latest_row VALUES (?1, ?2, ?3, ?4)")?;
-    for (channel, latest) in rows {
-        match latest.value {
-            Value::Register(value) => upsert.execute(params![channel.0, latest.first.0, latest.at.0, value.0])?,
-            Value::Gauge(value) => upsert.execute(params![channel.0, latest.first.0, latest.at.0, value])?,
-        };
     }
     Ok(())
 }

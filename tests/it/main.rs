@@ -12,6 +12,7 @@ mod clock;
 mod crash;
 mod demo;
 mod disk;
+mod gauges;
 mod layers;
 mod one_collector;
 mod order;
