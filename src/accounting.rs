@@ -2,6 +2,9 @@
 //!
 //! Pure. Invariant: every product is exact, so that the sum over parts equals the product of the sum.
 
+pub mod apportion;
+pub mod market;
+
 use crate::domain::channel::{Carrier, LedgerUnit};
 use crate::domain::factors::{Applied, CoalBasis, FactorSet, MissingFactor};
 use crate::domain::units::{MgCePerUnit, MgPerUnit, MicrogramsCe, MicrogramsCo2e, Quantity};

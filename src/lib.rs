@@ -13,6 +13,7 @@ pub mod domain;
 pub mod engine;
 pub mod ledger;
 pub mod mqtt;
+pub mod report;
 pub mod savings;
 pub mod show;
 pub mod store;

@@ -6,6 +6,7 @@ mod collect;
 #[cfg(feature = "demo")]
 mod demo;
 mod output;
+mod report;
 mod savings;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ enum Command {
     Query(QueryArguments),
     /// Show energy, carbon, alerts, meters, data quality or refusals.
     Show(ShowArguments),
+    /// Zero-carbon park and factory indicators, or the inventory of emissions, of one year.
+    Report(report::Arguments),
     /// Savings against a weather-adjusted baseline.
     Savings(savings::Arguments),
     /// Hold the ledger against the fleet's truth.
@@ -149,7 +152,11 @@ impl From<ShowError> for CliError {
     fn from(error: ShowError) -> CliError {
         match error {
             ShowError::Store(error) => error.into(),
-            ShowError::Time { .. } | ShowError::EmptyRange | ShowError::UnknownEntity { .. } => CliError::Usage(error.to_string()),
+            ShowError::Time { .. }
+            | ShowError::EmptyRange
+            | ShowError::UnknownEntity { .. }
+            | ShowError::NoResidual { .. }
+            | ShowError::Year { .. } => CliError::Usage(error.to_string()),
         }
     }
 }
@@ -189,6 +196,7 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         Command::Check(arguments) => output::line(check::check(&arguments.zone).map_err(CliError::Configuration)?.trim_end())?,
         Command::Query(arguments) => query(&arguments)?,
         Command::Show(arguments) => show(&arguments)?,
+        Command::Report(arguments) => report::execute(&arguments)?,
         Command::Savings(arguments) => savings::execute(&arguments)?,
         Command::Verify(arguments) => return verify(&arguments),
     }

@@ -13,6 +13,8 @@ use crate::store::read::{Cell, Table};
 pub enum Format {
     /// For people; numbers rounded.
     Table,
+    /// A table for documents.
+    Markdown,
     Csv,
     /// An array of objects keyed by column.
     Json,
@@ -53,11 +55,11 @@ impl Printer {
     /// Takes the columns alone, first, and then each row. Breaks off when nobody reads any more or the table is full.
     pub fn take(&mut self, columns: &[String], row: Option<Vec<Cell>>) -> ControlFlow<()> {
         let written = match (self.format, row) {
-            (Format::Table, None) => {
+            (Format::Table | Format::Markdown, None) => {
                 columns.clone_into(&mut self.kept.columns);
                 Ok(())
             }
-            (Format::Table, Some(row)) => {
+            (Format::Table | Format::Markdown, Some(row)) => {
                 self.kept.rows.push(row);
                 self.rows += 1;
                 return if self.rows > ROWS_DRAWN_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
@@ -86,7 +88,7 @@ impl Printer {
     pub fn finish(mut self) -> io::Result<()> {
         let ended = match (self.format, self.failed.take()) {
             (_, Some(error)) => Err(error),
-            (Format::Table, None) => self.draw(),
+            (Format::Table | Format::Markdown, None) => self.draw(),
             (Format::Csv, None) => Ok(()),
             (Format::Json, None) => writeln!(self.out, "{}]", if self.rows > 0 { "\n" } else { "" }),
         };
@@ -99,7 +101,7 @@ impl Printer {
     fn draw(&mut self) -> io::Result<()> {
         let cut = self.kept.rows.len() > ROWS_DRAWN_MAX;
         self.kept.rows.truncate(ROWS_DRAWN_MAX);
-        writeln!(self.out, "{}", drawn(&self.kept))?;
+        writeln!(self.out, "{}", drawn(&self.kept, self.format))?;
         if cut {
             writeln!(self.out, "only the first {ROWS_DRAWN_MAX} rows are drawn; --output csv or json gives all")?;
         }
@@ -122,14 +124,18 @@ pub fn line(text: &str) -> io::Result<()> {
     }
 }
 
-fn drawn(table: &Table) -> String {
+fn drawn(table: &Table, format: Format) -> String {
     if table.rows.is_empty() {
         return "(no rows)".to_owned();
     }
     let mut drawn = Drawn::new();
-    drawn.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    if !drawn.is_tty() {
-        drawn.set_width(WIDTH_WITHOUT_TERMINAL);
+    if format == Format::Markdown {
+        drawn.load_style(presets::ASCII_MARKDOWN);
+    } else {
+        drawn.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        if !drawn.is_tty() {
+            drawn.set_width(WIDTH_WITHOUT_TERMINAL);
+        }
     }
     drawn.set_header(&table.columns);
     for row in &table.rows {

@@ -1,22 +1,36 @@
-//! Factor sets: the built-in one and a zone's own, both in the format of `config/factors/cn.toml`.
+//! Factor sets: the built-in one (`config/factors/*.toml`) and a zone's own, both in the same format.
 
 use std::path::Path;
 
+use jiff::civil::Date;
+
+use super::factor_lists;
 use super::fault::{Fault, joined};
 use super::source_text;
-use super::toml_table::{Table, TomlFile};
+use super::toml_table::{Cell, Table, TomlFile};
 use super::zone_toml::FactorsRef;
 use crate::domain::decimal::Decimal;
 use crate::domain::factors::{CoalEquivalent, Confidence, FactorSet, Fuel, GridFactor, GridMethod, HeatFactor, PerUnit, Provenance};
+use crate::domain::substances::CombustionGroup;
 use crate::domain::units::{MgCePerUnit, MgPerUnit};
 
-const BUILT_IN: [(&str, &str); 1] = [("cn", include_str!("../../config/factors/cn.toml"))];
+/// Built-in sets by name, each with the files it is made of; the first has the set's own keys.
+const BUILT_IN: [(&str, &[(&str, &str)]); 1] = [(
+    "cn",
+    &[
+        ("cn.toml", include_str!("../../config/factors/cn.toml")),
+        ("cn-fuels.toml", include_str!("../../config/factors/cn-fuels.toml")),
+        ("cn-coal.toml", include_str!("../../config/factors/cn-coal.toml")),
+        ("cn-targets.toml", include_str!("../../config/factors/cn-targets.toml")),
+        ("gwp.toml", include_str!("../../config/factors/gwp.toml")),
+    ],
+)];
 const MG_PER_KG: i64 = 1_000_000;
 
 /// The set a zone names: a built-in one, or a file beside `zone.toml`.
 pub fn find(folder: &Path, wanted: &FactorsRef, faults: &mut Vec<Fault>) -> Option<FactorSet> {
-    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == wanted.name) {
-        return keep(read(&format!("{name}.toml"), text), faults);
+    if let Some((_, files)) = BUILT_IN.iter().find(|(name, _)| *name == wanted.name) {
+        return keep(read(files), faults);
     }
     let unknown = |seen: String| Fault {
         file: "zone.toml".to_owned(),
@@ -32,7 +46,7 @@ pub fn find(folder: &Path, wanted: &FactorsRef, faults: &mut Vec<Fault>) -> Opti
         return None;
     }
     match source_text::read(folder, &wanted.name) {
-        Ok(Some(text)) => keep(read(&wanted.name, &text), faults),
+        Ok(Some(text)) => keep(read(&[(&wanted.name, &text)]), faults),
         Ok(None) => {
             faults.push(unknown(format!("no file {:?}", wanted.name)));
             None
@@ -49,72 +63,109 @@ fn keep((set, mut found): (Option<FactorSet>, Vec<Fault>), faults: &mut Vec<Faul
     set
 }
 
-/// The set, complete if there are no faults.
+/// The set that the files (name, text) make together, complete if there are no faults.
 #[must_use]
-pub fn read(name: &str, text: &str) -> (Option<FactorSet>, Vec<Fault>) {
-    let (mut file, mut root) = TomlFile::parse(name, text);
-    let id = file.needed(&mut root, "id").and_then(|cell| file.text(&cell));
-    let kj_per_kgce = file.needed(&mut root, "kj_per_kgce").and_then(|cell| file.decimal(&cell)).filter(|kj| !kj.is_zero());
-    let mut set = FactorSet {
-        id: id.clone().unwrap_or_default().into(),
+pub fn read(files: &[(&str, &str)]) -> (Option<FactorSet>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut set: Option<FactorSet> = None;
+    for (name, text) in files {
+        let (mut file, mut root) = TomlFile::parse(name, text);
+        let mut at_work = set.take().unwrap_or_else(|| head(&mut file, &mut root));
+        read_tables(&mut file, &mut root, &mut at_work);
+        file.no_more(root);
+        faults.append(&mut file.faults);
+        set = Some(at_work);
+    }
+    (set.filter(|_| faults.is_empty()), faults)
+}
+
+/// The set's own keys, with stand-ins for what is a fault.
+fn head(file: &mut TomlFile, root: &mut Table<'_>) -> FactorSet {
+    let id = file.needed(root, "id").and_then(|cell| file.text(&cell));
+    let kj_per_kgce = file.needed(root, "kj_per_kgce").and_then(|cell| match file.decimal(&cell)? {
+        zero if zero.is_zero() => file.refuse(&cell, "a number above 0", "correct it"),
+        kj => Some(kj),
+    });
+    FactorSet {
+        id: id.unwrap_or_default().into(),
         grid: Vec::new(),
         heat: Vec::new(),
         fuels: Vec::new(),
         coal: Vec::new(),
+        combustion: Vec::new(),
+        gwp: Vec::new(),
+        processes: Vec::new(),
+        heat_values: Vec::new(),
+        targets: Vec::new(),
         kj_per_kgce: kj_per_kgce.unwrap_or(Decimal::from(1)),
-    };
-    for table in tables(&mut file, &mut root, "grid") {
-        read_grid(&mut file, table, &mut set);
     }
-    for table in tables(&mut file, &mut root, "heat") {
-        set.heat.extend(read_heat(&mut file, table, &set.id));
-    }
-    for table in tables(&mut file, &mut root, "fuel") {
-        set.fuels.extend(read_fuel(&mut file, table, &set.id));
-    }
-    for table in tables(&mut file, &mut root, "coal") {
-        read_coal(&mut file, table, &mut set);
-    }
-    file.no_more(root);
-    let complete = id.is_some() && kj_per_kgce.is_some() && file.faults.is_empty();
-    (complete.then_some(set), file.faults)
 }
 
-fn tables<'t>(file: &mut TomlFile, root: &mut Table<'t>, key: &str) -> Vec<Table<'t>> {
+fn read_tables(file: &mut TomlFile, root: &mut Table<'_>, set: &mut FactorSet) {
+    for table in tables(file, root, "grid") {
+        read_grid(file, table, set);
+    }
+    for table in tables(file, root, "heat") {
+        set.heat.extend(read_heat(file, table, &set.id));
+    }
+    for table in tables(file, root, "fuel") {
+        set.fuels.extend(read_fuel(file, table, &set.id));
+    }
+    for table in tables(file, root, "coal") {
+        read_coal(file, table, set);
+    }
+    factor_lists::read(file, root, set);
+}
+
+pub(super) fn tables<'t>(file: &mut TomlFile, root: &mut Table<'t>, key: &str) -> Vec<Table<'t>> {
     let cells = file.optional(root, key).and_then(|cell| file.array(cell)).unwrap_or_default();
     cells.into_iter().filter_map(|cell| file.table(cell)).collect()
 }
 
 /// What all values of a table share.
-struct Shared {
+pub(super) struct Shared {
     year: i16,
+    valid_from: Date,
+    valid_to: Option<Date>,
     recorded: String,
     source: String,
     confidence: Confidence,
 }
 
 impl Shared {
-    fn read(file: &mut TomlFile, table: &mut Table<'_>) -> Option<Self> {
+    pub(super) fn read(file: &mut TomlFile, table: &mut Table<'_>) -> Option<Self> {
         let year = file.needed(table, "year").and_then(|cell| file.integer(&cell, 1990, 2100));
+        let valid_from = file.optional(table, "valid_from").map_or(Some(None), |cell| day(file, &cell).map(Some));
+        let valid_to = file.optional(table, "valid_to").map_or(Some(None), |cell| day(file, &cell).map(Some));
         let recorded = file.needed(table, "recorded").and_then(|cell| {
             let text = file.text(&cell)?;
             if is_day_month_or_year(&text) { Some(text) } else { file.refuse(&cell, "YYYY, YYYY-MM or YYYY-MM-DD", "correct it") }
         });
         let source = file.needed(table, "source").and_then(|cell| file.text(&cell));
         let confidence = file.needed(table, "confidence").and_then(|cell| file.one_of(&cell, Confidence::ALL, Confidence::as_str));
-        Some(Self { year: i16::try_from(year?).ok()?, recorded: recorded?, source: source?, confidence: confidence? })
+        let year = i16::try_from(year?).ok()?;
+        let valid_from = valid_from?.unwrap_or_else(|| jiff::civil::date(year, 1, 1));
+        Some(Self { year, valid_from, valid_to: valid_to?, recorded: recorded?, source: source?, confidence: confidence? })
     }
 
-    fn provenance(&self, set: &str, what: &str, region: &str) -> Provenance {
+    pub(super) fn provenance(&self, set: &str, what: &str, region: &str) -> Provenance {
         Provenance {
             id: format!("{set}/{what}/{region}/{}", self.year).into(),
             region: region.into(),
             year: self.year,
+            valid_from: self.valid_from,
+            valid_to: self.valid_to,
             recorded: self.recorded.as_str().into(),
             source: self.source.as_str().into(),
             confidence: self.confidence,
         }
     }
+}
+
+fn day(file: &mut TomlFile, cell: &Cell<'_>) -> Option<Date> {
+    let text = file.text(cell)?;
+    let date = Some(&text).filter(|text| text.len() == 10).and_then(|text| text.parse().ok());
+    date.or_else(|| file.refuse(cell, "YYYY-MM-DD", "correct it"))
 }
 
 fn is_day_month_or_year(text: &str) -> bool {
@@ -124,7 +175,12 @@ fn is_day_month_or_year(text: &str) -> bool {
 
 /// One announcement: methods as sub-tables, in each the kg CO2 per kWh by region.
 fn read_grid(file: &mut TomlFile, mut table: Table<'_>, set: &mut FactorSet) {
-    let shared = Shared::read(file, &mut table);
+    let mut shared = Shared::read(file, &mut table);
+    if let Some(shared) = &mut shared {
+        // A grid factor describes its calendar year; a later year is a fallback.
+        let next = shared.year.checked_add(1).and_then(|next| Date::new(next, 1, 1).ok());
+        shared.valid_to = shared.valid_to.or(next);
+    }
     for method in GridMethod::ALL.iter().copied() {
         let values = file.optional(&mut table, &format!("{}_kg_per_kwh", method.as_str())).and_then(|cell| file.table(cell));
         let Some(mut values) = values else { continue };
@@ -156,6 +212,8 @@ fn read_fuel(file: &mut TomlFile, mut table: Table<'_>, set: &str) -> Option<Fue
     let heat_value_mj = file.needed(&mut table, "heat_value_mj").and_then(|cell| file.decimal(&cell));
     let carbon_g_per_mj = file.needed(&mut table, "carbon_t_per_tj").and_then(|cell| file.decimal(&cell));
     let oxidation = file.needed(&mut table, "oxidation").and_then(|cell| file.decimal(&cell));
+    let combustion =
+        file.optional(&mut table, "combustion").and_then(|cell| file.one_of(&cell, CombustionGroup::ALL, CombustionGroup::as_str));
     file.no_more(table);
     let code = code?;
     Some(Fuel {
@@ -163,6 +221,7 @@ fn read_fuel(file: &mut TomlFile, mut table: Table<'_>, set: &str) -> Option<Fue
         heat_value_mj: heat_value_mj?,
         carbon_g_per_mj: carbon_g_per_mj?,
         oxidation: oxidation?,
+        combustion,
         from: shared?.provenance(set, &format!("fuel-{code}"), &region?),
         code: code.into(),
     })
@@ -186,141 +245,9 @@ fn read_coal(file: &mut TomlFile, mut table: Table<'_>, set: &mut FactorSet) {
 }
 
 /// kg to mg, rounded half to even.
-fn millionths(kg: Decimal) -> Option<i64> {
+pub(super) fn millionths(kg: Decimal) -> Option<i64> {
     kg.times(Decimal::from(MG_PER_KG)).and_then(Decimal::rounded).ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::channel::Carrier;
-    use crate::domain::factors::{Applied, CoalBasis, FactorTier, Found, MissingFactor};
-    use crate::domain::zone::{ClockMode, GasSupply, Profile, SteamSupply};
-
-    fn china() -> FactorSet {
-        let (set, faults) = read("cn.toml", BUILT_IN[0].1);
-        assert_eq!(faults, []);
-        set.unwrap()
-    }
-
-    fn profile(heat_value: Option<&str>, nm3_per_m3: &str, steam: Option<&str>) -> Profile {
-        let decimal = |text: &str| Decimal::parse(text).unwrap();
-        Profile {
-            id: "z".into(),
-            name_en: "z".into(),
-            name_zh: "z".into(),
-            time_zone: jiff::tz::TimeZone::UTC,
-            region: "CN-SD".into(),
-            latitude: 36.0,
-            longitude: 120.0,
-            clock: ClockMode::Wall,
-            interval_ms: 900_000,
-            history_interval_ms: 3_600_000,
-            live_from: None,
-            gas: GasSupply { heat_value_mj_per_nm3: heat_value.map(decimal), nm3_per_m3: decimal(nm3_per_m3) },
-            steam: steam.map(|kj_per_kg| SteamSupply { kj_per_kg: decimal(kj_per_kg) }),
-        }
-    }
-
-    /// The figures of MEE/NBS announcements 2024 No. 12, 2024 No. 33 and 2025 No. 47.
-    #[test]
-    fn the_grid_factor_is_the_nearest_and_says_how_near() {
-        use FactorTier::{NationLatest, RegionLatest, RegionYear};
-        let set = china();
-        let cases = [
-            (GridMethod::Average, "CN-SD", 2021, 683_800, RegionYear),
-            (GridMethod::Average, "CN-SD", 2022, 641_000, RegionYear),
-            (GridMethod::Average, "CN-SD", 2023, 619_100, RegionYear),
-            (GridMethod::Average, "CN-SD", 2026, 619_100, RegionLatest),
-            (GridMethod::Average, "CN-SD", 2019, 619_100, RegionLatest),
-            (GridMethod::Average, "CN-YN", 2023, 133_300, RegionYear),
-            (GridMethod::Average, "CN-GRID-NORTH", 2022, 677_600, RegionYear),
-            (GridMethod::Average, "CN", 2021, 556_800, RegionYear),
-            (GridMethod::Average, "CN-XX", 2021, 530_600, NationLatest),
-            (GridMethod::Residual, "CN-SD", 2023, 609_600, NationLatest),
-            (GridMethod::Fossil, "CN-SD", 2022, 827_300, NationLatest),
-            (GridMethod::Fossil, "CN", 2022, 832_500, RegionYear),
-        ];
-        for (method, region, year, mg, tier) in cases {
-            let found = set.electricity(method, region, year).unwrap();
-            assert_eq!((found.factor, found.tier), (MgPerUnit(mg), tier), "{region} {year}");
-        }
-        assert_eq!(set.electricity(GridMethod::Average, "CN-SD", 2026).unwrap().version, "cn/grid-average/CN-SD/2023");
-        assert!(matches!(set.electricity(GridMethod::Average, "DE-BE", 2023), Err(MissingFactor::Region { .. })));
-    }
-
-    #[test]
-    fn all_30_provinces_7_grids_and_the_nation_have_three_years() {
-        let set = china();
-        let of = |year, method| set.grid.iter().filter(|factor| factor.from.year == year && factor.method == method).count();
-        for year in 2021..=2023 {
-            let regions = of(year, GridMethod::Average);
-            // Tibet is not in the announcements.
-            assert_eq!((regions, of(year, GridMethod::Residual), of(year, GridMethod::Fossil)), (30 + 7 + 1, 1, 1), "{year}");
-        }
-    }
-
-    /// 2.1622 kg/Nm³, 3.096, 2.925 and 3.101 t/t: computed figures published with GB/T 32151.22-2024.
-    #[test]
-    fn fuels_follow_from_heat_value_carbon_and_oxidation() {
-        let set = china();
-        for (code, mg) in [("natural_gas", 2_162_189), ("diesel", 3_095_910), ("gasoline", 2_925_056), ("lpg", 3_101_330)] {
-            assert_eq!(set.fuel(code).unwrap().mg_per_unit(), Ok(MgPerUnit(mg)), "{code}");
-        }
-        assert!(set.fuel("peat").is_none());
-    }
-
-    #[test]
-    fn carbon_of_each_carrier() {
-        let set = china();
-        let factor = |profile: &Profile, carrier| match set.carbon(profile, carrier, 2026) {
-            Ok(Applied::Factor(Found { factor, tier, .. })) => (factor.0, tier),
-            other => panic!("{carrier:?}: {other:?}"),
-        };
-        let normal = profile(None, "1", Some("2675.0"));
-        assert_eq!(factor(&normal, Carrier::NaturalGas), (2_162_189, FactorTier::Standard));
-        // 2.162188809 × 0.9318.
-        assert_eq!(factor(&profile(Some("38.931"), "0.9318", None), Carrier::NaturalGas), (2_014_728, FactorTier::Declared));
-        // 35.544 × 15.3 × 0.99 × 44/12 = 1974.07…
-        assert_eq!(factor(&profile(Some("35.544"), "1", None), Carrier::NaturalGas), (1_974_078, FactorTier::Declared));
-        assert_eq!(factor(&normal, Carrier::Heat), (110_000, FactorTier::Standard));
-        assert_eq!(factor(&normal, Carrier::Steam), (294_250, FactorTier::Declared));
-        for carrier in [Carrier::Water, Carrier::Production, Carrier::Weather] {
-            assert_eq!(set.carbon(&normal, carrier, 2026), Ok(Applied::NotApplicable));
-        }
-        assert_eq!(set.carbon(&profile(None, "1", None), Carrier::Steam, 2026), Err(MissingFactor::SteamEnthalpy));
-    }
-
-    /// GB/T 2589-2020: 0.1229 kgce/kWh, 34.12 kgce/GJ, 0.2571 kgce/t; gas between 1.1 and 1.33 kgce/m³ by its heat value.
-    #[test]
-    fn standard_coal_of_each_carrier() {
-        use CoalBasis::{Calorific, Primary};
-        use FactorTier::{Declared, NationLatest, Standard};
-        let set = china();
-        let normal = profile(None, "1", Some("2675.0"));
-        let coal = |profile: &Profile, carrier, basis| match set.coal(profile, carrier, basis, 2026) {
-            Ok(Applied::Factor(Found { factor, tier, .. })) => (factor.0, tier),
-            other => panic!("{carrier:?}: {other:?}"),
-        };
-        assert_eq!(coal(&normal, Carrier::Electricity, Calorific), (122_900, Standard));
-        assert_eq!(coal(&normal, Carrier::Electricity, Primary), (285_600, NationLatest));
-        // 38.931 / 29.3076 = 1.3283585…; 38.931 × 0.9318 / 29.3076 = 1.237764…
-        assert_eq!(coal(&normal, Carrier::NaturalGas, Calorific), (1_328_359, Standard));
-        assert_eq!(coal(&profile(Some("38.931"), "0.9318", None), Carrier::NaturalGas, Primary), (1_237_764, Declared));
-        assert_eq!(coal(&normal, Carrier::Heat, Calorific), (34_120, Standard));
-        // 2.675 MJ/kg × 0.03412.
-        assert_eq!(coal(&normal, Carrier::Steam, Calorific), (91_271, Declared));
-        assert_eq!(coal(&normal, Carrier::Water, Calorific), (257_100, Standard));
-        assert_eq!(set.coal(&normal, Carrier::Production, Calorific, 2026), Ok(Applied::NotApplicable));
-    }
-
-    #[test]
-    fn a_set_tells_all_its_faults() {
-        let text = "id = \"x\"\nkj_per_kgce = 29307.6\n[[grid]]\nyear = 1800\nrecorded = \"soon\"\nsource = \"s\"\nconfidence = \"sure\"\n\
-                    [grid.average_kg_per_kwh]\nCN = -1\n[[fuel]]\ncode = \"f\"\n";
-        let (set, faults) = read("my.toml", text);
-        assert!(set.is_none());
-        let lines: Vec<_> = faults.iter().map(|fault| fault.line.unwrap()).collect();
-        assert!([4, 5, 7, 9, 10].iter().all(|line| lines.contains(line)), "{faults:?}");
-    }
-}
+mod tests;

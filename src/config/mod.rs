@@ -8,12 +8,15 @@ pub mod calendar_csv;
 pub mod check;
 pub mod csv_file;
 pub mod entities_geojson;
+pub mod entries_csv;
+mod factor_lists;
 pub mod factors;
 pub mod fault;
 pub mod meter_links;
 pub mod meters_csv;
 pub mod settings;
 pub mod source_text;
+pub mod supplies_csv;
 pub mod toml_table;
 #[cfg(test)]
 mod zone_cases;

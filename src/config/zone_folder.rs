@@ -2,14 +2,21 @@
 
 use std::path::Path;
 
+use rustc_hash::FxHashMap;
+
 use super::fault::Fault;
 use super::meters_csv::KnownEntities;
-use super::{alerts_toml, assets_toml, calendar_csv, entities_geojson, factors, meters_csv, source_text, zone_toml};
+use super::zone_toml::ZoneToml;
+use super::{
+    alerts_toml, assets_toml, calendar_csv, entities_geojson, entries_csv, factors, meters_csv, source_text, supplies_csv, zone_toml,
+};
 use crate::domain::alert_rules::AlertRules;
 use crate::domain::calendar::DayTypes;
 use crate::domain::channel::{Carrier, ChannelKind};
+use crate::domain::declared::Declared;
 use crate::domain::entity::EntityIndex;
 use crate::domain::factors::{CoalBasis, FactorSet, MissingFactor};
+use crate::domain::substances::GwpSet;
 use crate::domain::zone::{Zone, ZoneParts};
 
 #[derive(Debug)]
@@ -38,6 +45,7 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
     let day_types = text(source_text::read(folder, "calendar.csv"), &mut faults)
         .map_or_else(DayTypes::default, |text| kept(calendar_csv::read(&text), &mut faults));
     let factors = zone_toml.as_ref().and_then(|zone| factors::find(folder, &zone.factors, &mut faults));
+    let declared = declared(folder, zone_toml.as_ref(), ids, factors.as_ref(), &mut faults);
     let places = zone_toml.as_ref().map(|zone| (zone.region_line, zone.zone_line));
     let zone = match (zone_toml.and_then(|zone| zone.profile), entities, meters) {
         (Some(profile), Some(entities), Some(meters)) if faults.is_empty() => Some(Zone::new(ZoneParts {
@@ -47,6 +55,7 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
             gateways: meters.gateways,
             channels: meters.channels,
             day_types,
+            declared,
         })),
         _ => None,
     };
@@ -62,6 +71,27 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
         (Some(zone), Some(factors)) if faults.is_empty() => Ok(ZoneFolder { zone, alert_rules, factors }),
         _ => Err(faults),
     }
+}
+
+/// What users declare beside the meters. Entities and gases are checked only where their own file could be read.
+fn declared(
+    folder: &Path,
+    zone: Option<&ZoneToml>,
+    ids: Option<&FxHashMap<String, EntityIndex>>,
+    factors: Option<&FactorSet>,
+    faults: &mut Vec<Fault>,
+) -> Declared {
+    let zone_id = zone.and_then(|zone| zone.id.as_deref());
+    let is_entity = |id: &str| ids.is_none_or(|ids| ids.contains_key(id)) || zone_id == Some(id);
+    let gwp = zone.and_then(|zone| zone.profile.as_ref()).map_or(GwpSet::Ar5, |profile| profile.gwp);
+    let known = entries_csv::Known { entity: &is_entity, factors, gwp };
+    let entries = text(source_text::read(folder, "entries.csv"), faults).map(|text| kept(entries_csv::read(&text, &known), faults));
+    let contracts =
+        text(source_text::read(folder, "contracts.csv"), faults).map(|text| kept(supplies_csv::contracts(&text, &known), faults));
+    let certificates =
+        text(source_text::read(folder, "certificates.csv"), faults).map(|text| kept(supplies_csv::certificates(&text, &known), faults));
+    let supplies = contracts.into_iter().chain(certificates).flatten().collect();
+    Declared { entries: entries.unwrap_or_default(), supplies }
 }
 
 fn text(read: Result<Option<String>, Box<Fault>>, faults: &mut Vec<Fault>) -> Option<String> {
@@ -91,7 +121,7 @@ fn refuse_missing_factors(zone: &Zone, factors: &FactorSet, (region_line, zone_l
         let (line, key) = match missing {
             MissingFactor::Region { .. } => (region_line, "zone.region"),
             MissingFactor::SteamEnthalpy => (zone_line, "steam.kj_per_kg"),
-            MissingFactor::Code { .. } | MissingFactor::Value { .. } => (zone_line, "zone.factors"),
+            MissingFactor::Code { .. } | MissingFactor::Substance { .. } | MissingFactor::Value { .. } => (zone_line, "zone.factors"),
         };
         let text = missing.to_string();
         let (seen, remedy) = text.split_once("; ").unwrap_or((&text, "correct it"));

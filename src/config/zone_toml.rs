@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use super::fault::{Fault, ID_REMEDY, ID_WANTED, is_id};
 use super::toml_table::{Cell, Table, TomlFile};
 use crate::domain::decimal::Decimal;
+use crate::domain::substances::GwpSet;
 use crate::domain::units::{MINUTE_MS, Millis};
 use crate::domain::zone::{ClockMode, GasSupply, Profile, SteamSupply};
 
@@ -72,6 +73,7 @@ fn read_zone(file: &mut TomlFile, mut zone: Table<'_>, gas: Option<GasSupply>, s
     let interval_ms = minutes(file, &mut zone, "interval_minutes", DEFAULT_INTERVAL_MINUTES);
     let history_interval_ms = minutes(file, &mut zone, "history_interval_minutes", DEFAULT_HISTORY_INTERVAL_MINUTES);
     let live_from = file.optional(&mut zone, "live_from").map_or(Some(None), |cell| moment(file, &cell).map(Some));
+    let gwp = file.optional(&mut zone, "gwp").map_or(Some(GwpSet::Ar5), |cell| file.one_of(&cell, GwpSet::ALL, GwpSet::as_str));
     if let Some(cell) = file.optional(&mut zone, "factors") {
         read.factors.line = cell.line;
         if let Some(name) = file.text(&cell) {
@@ -94,6 +96,7 @@ fn read_zone(file: &mut TomlFile, mut zone: Table<'_>, gas: Option<GasSupply>, s
             live_from: live_from?,
             gas: gas?,
             steam,
+            gwp: gwp?,
         })
     })();
 }

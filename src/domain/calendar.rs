@@ -114,7 +114,8 @@ impl LocalCalendar {
     }
 
     /// Midnight, or the first instant of a day whose midnight a change of the offset skips.
-    fn start_of(&self, date: Date) -> Millis {
+    #[must_use]
+    pub fn start_of(&self, date: Date) -> Millis {
         let midnight = date.to_zoned(self.time_zone.clone());
         Millis(midnight.map_or(i64::MAX, |midnight| midnight.timestamp().as_millisecond()))
     }

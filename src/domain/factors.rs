@@ -3,21 +3,30 @@
 //! Invariant: a missing factor is an error or a fallback that says so in its [`FactorTier`], never a silent zero. What has no factor by its nature
 //! (water's carbon, production) says [`Applied::NotApplicable`].
 
+use jiff::civil::Date;
+
 use super::channel::Carrier;
 use super::decimal::{Decimal, DecimalError};
 use super::entity::named;
+use super::substances::{Combustion, CombustionGroup, Gwp, HeatValue, Process, Target};
 use super::units::{MgCePerUnit, MgPerUnit};
 use super::zone::{GasSupply, Profile};
 
 named! {
     /// How near to the place and time a factor is; travels with every figure made with it.
     FactorTier {
+        /// What a contract, a certificate or an entry of the entity names itself.
+        EntityContract = "entity_contract",
         /// The region's factor of the very year.
         RegionYear = "region_year",
         /// The region's factor of its latest year.
         RegionLatest = "region_latest",
+        /// The nation's factor of the very year.
+        NationYear = "nation_year",
         /// The nation's factor of its latest year.
         NationLatest = "nation_latest",
+        /// The average in the place of a residual mix that nobody publishes.
+        AverageForResidual = "average_for_residual",
         /// A value that a standard fixes for the whole country.
         Standard = "standard",
         /// From what the zone declares of its own supply.
@@ -32,6 +41,12 @@ named! {
         /// Average without market-traded non-fossil power: the rest under market-based accounting.
         Residual = "residual",
         Fossil = "fossil",
+        /// What the carbon market used before the yearly announcements.
+        Ets = "ets",
+        /// Zero-carbon-park rule: power that is not green.
+        ParkFossil = "park_fossil",
+        /// Zero-carbon-park rule: green power.
+        ParkGreen = "park_green",
     }
 }
 
@@ -72,6 +87,10 @@ pub struct Provenance {
     pub region: Box<str>,
     /// The year the value describes, or of the standard's edition.
     pub year: i16,
+    /// The first day for which the value holds.
+    pub valid_from: Date,
+    /// The first day for which it no longer does; none until another takes its place.
+    pub valid_to: Option<Date>,
     /// Since when the value could be known: the day, month or year of its publication.
     pub recorded: Box<str>,
     pub source: Box<str>,
@@ -100,6 +119,8 @@ pub struct Fuel {
     /// Grams of carbon in a megajoule, which is tC/TJ.
     pub carbon_g_per_mj: Decimal,
     pub oxidation: Decimal,
+    /// Whose CH4 and N2O of combustion it gives off; none where nobody says.
+    pub combustion: Option<CombustionGroup>,
     pub from: Provenance,
 }
 
@@ -109,7 +130,7 @@ impl Fuel {
     }
 
     /// mg CO2 of an amount of this fuel that holds `heat_mj`.
-    fn mg_of(&self, heat_mj: Decimal) -> Result<MgPerUnit, DecimalError> {
+    pub(super) fn mg_of(&self, heat_mj: Decimal) -> Result<MgPerUnit, DecimalError> {
         let carbon_g = heat_mj.times(self.carbon_g_per_mj)?.times(self.oxidation)?;
         carbon_g.times(Decimal::from(44 * 1_000))?.divided_rounded(Decimal::from(12)).map(MgPerUnit)
     }
@@ -138,6 +159,11 @@ pub struct FactorSet {
     pub heat: Vec<HeatFactor>,
     pub fuels: Vec<Fuel>,
     pub coal: Vec<CoalEquivalent>,
+    pub combustion: Vec<Combustion>,
+    pub gwp: Vec<Gwp>,
+    pub processes: Vec<Process>,
+    pub heat_values: Vec<HeatValue>,
+    pub targets: Vec<Target>,
     /// Heat in a kilogram of standard coal.
     pub kj_per_kgce: Decimal,
 }
@@ -164,6 +190,8 @@ pub enum MissingFactor {
     Region { set: Box<str>, what: &'static str, region: Box<str> },
     #[error("factor set {set} has no {what}; add one")]
     Code { set: Box<str>, what: &'static str },
+    #[error("factor set {set} has no {what} {code:?}; add one, or give a factor of its own")]
+    Substance { set: Box<str>, what: &'static str, code: Box<str> },
     #[error("zone.toml declares no enthalpy of its steam; add kj_per_kg to [steam]")]
     SteamEnthalpy,
     #[error("the factor that follows from {version} is {cause}; correct its value or the zone's [gas] and [steam]")]
@@ -205,7 +233,7 @@ impl FactorSet {
         .map(Applied::Factor)
     }
 
-    /// A grid factor: the region's of the year, else the region's latest, else the nation's latest.
+    /// A grid factor: the region's of the year, else the region's latest, else the nation's of the year, else the nation's latest.
     /// The nation is the region's code up to its first `-`.
     pub fn electricity(&self, method: GridMethod, region: &str, year: i16) -> Result<Found<'_, MgPerUnit>, MissingFactor> {
         let of_method = self.grid.iter().filter(|factor| factor.method == method);
@@ -220,13 +248,29 @@ impl FactorSet {
     /// The latest version of a fuel.
     #[must_use]
     pub fn fuel(&self, code: &str) -> Option<&Fuel> {
-        self.fuels.iter().filter(|fuel| &*fuel.code == code).max_by_key(|fuel| fuel.from.year)
+        latest(&self.fuels, |fuel| &*fuel.code == code, |fuel| &fuel.from)
     }
 
     /// The latest version of a coal equivalent.
     #[must_use]
     pub fn coal_equivalent(&self, code: &str) -> Option<&CoalEquivalent> {
-        self.coal.iter().filter(|coal| &*coal.code == code).max_by_key(|coal| coal.from.year)
+        latest(&self.coal, |coal| &*coal.code == code, |coal| &coal.from)
+    }
+
+    /// Every value's provenance.
+    pub fn provenances(&self) -> impl Iterator<Item = &Provenance> {
+        let grid = self.grid.iter().map(|value| &value.from);
+        let per_carrier = self.heat.iter().map(|value| &value.from).chain(self.fuels.iter().map(|value| &value.from));
+        let coal = self.coal.iter().map(|value| &value.from).chain(self.combustion.iter().map(|value| &value.from));
+        let lists = self.gwp.iter().map(|value| &value.from).chain(self.processes.iter().map(|value| &value.from));
+        let rules = self.heat_values.iter().map(|value| &value.from).chain(self.targets.iter().map(|value| &value.from));
+        grid.chain(per_carrier).chain(coal).chain(lists).chain(rules)
+    }
+
+    /// The source of a version, by its [`Provenance::id`].
+    #[must_use]
+    pub fn source_of(&self, version: &str) -> Option<&str> {
+        self.provenances().find(|from| &*from.id == version).map(|from| &*from.source)
     }
 
     fn primary_electricity(&self, region: &str, year: i16) -> Result<Found<'_, MgCePerUnit>, MissingFactor> {
@@ -254,7 +298,7 @@ impl FactorSet {
     }
 
     /// The fuel, and the heat in a metered cubic metre.
-    fn gas(&self, gas: &GasSupply) -> Result<(&Fuel, Result<Decimal, DecimalError>, FactorTier), MissingFactor> {
+    pub(super) fn gas(&self, gas: &GasSupply) -> Result<(&Fuel, Result<Decimal, DecimalError>, FactorTier), MissingFactor> {
         let missing = || MissingFactor::Code { set: self.id.clone(), what: "fuel natural_gas" };
         let fuel = self.fuel(FUEL_NATURAL_GAS).ok_or_else(missing)?;
         let tier = if gas.heat_value_mj_per_nm3.is_some() { FactorTier::Declared } else { FactorTier::Standard };
@@ -276,7 +320,12 @@ impl FactorSet {
     }
 }
 
-fn found<F>(factor: Result<F, DecimalError>, tier: FactorTier, from: &Provenance) -> Result<Found<'_, F>, MissingFactor> {
+/// The newest edition of what is wanted.
+pub(super) fn latest<T>(values: &[T], wanted: impl Fn(&T) -> bool, from: impl Fn(&T) -> &Provenance) -> Option<&T> {
+    values.iter().filter(|value| wanted(value)).max_by_key(|value| from(value).year)
+}
+
+pub(super) fn found<F>(factor: Result<F, DecimalError>, tier: FactorTier, from: &Provenance) -> Result<Found<'_, F>, MissingFactor> {
     match factor {
         Ok(factor) => Ok(Found { factor, tier, version: &from.id }),
         Err(cause) => Err(MissingFactor::Value { version: from.id.clone(), cause }),
@@ -299,6 +348,7 @@ fn nearest<'s, F>(
     let closeness = |value: &F| match from(value) {
         value if &*value.region == region && value.year == year => Some((FactorTier::RegionYear, year)),
         value if &*value.region == region => Some((FactorTier::RegionLatest, value.year)),
+        value if &*value.region == nation && value.year == year => Some((FactorTier::NationYear, year)),
         value if &*value.region == nation => Some((FactorTier::NationLatest, value.year)),
         _ => None,
     };

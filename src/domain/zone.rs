@@ -10,7 +10,9 @@ use super::calendar::DayTypes;
 use super::channel::{Channel, ChannelId, ChannelKind, GatewayIndex, MeterIndex};
 use super::contribution::{Contribution, Contributions};
 use super::decimal::Decimal;
+use super::declared::Declared;
 use super::entity::{Entity, EntityIndex, EntityKind};
+use super::substances::GwpSet;
 use super::units::Millis;
 
 /// The zone itself: `zone.toml`.
@@ -32,6 +34,8 @@ pub struct Profile {
     pub live_from: Option<Millis>,
     pub gas: GasSupply,
     pub steam: Option<SteamSupply>,
+    /// The warming potentials of the zone's reports.
+    pub gwp: GwpSet,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,7 @@ pub struct Zone {
     gateways: Vec<Gateway>,
     channels: Vec<Channel>,
     day_types: DayTypes,
+    declared: Declared,
     contributions: Contributions,
     entity_by_id: ById,
     meter_by_id: ById,
@@ -96,6 +101,7 @@ pub struct ZoneParts {
     pub gateways: Vec<Gateway>,
     pub channels: Vec<Channel>,
     pub day_types: DayTypes,
+    pub declared: Declared,
 }
 
 /// The id of the entity of what the zone's own feeders measure and do not pass on.
@@ -107,7 +113,7 @@ pub fn residual_id(zone: &str) -> String {
 impl Zone {
     #[must_use]
     pub fn new(parts: ZoneParts) -> Self {
-        let ZoneParts { profile, mut entities, meters, gateways, channels, day_types } = parts;
+        let ZoneParts { profile, mut entities, meters, gateways, channels, day_types, declared } = parts;
         entities.push(residual(&profile));
         Self {
             contributions: Contributions::of(&channels, &meters),
@@ -120,6 +126,7 @@ impl Zone {
             gateways,
             channels,
             day_types,
+            declared,
         }
     }
 
@@ -218,6 +225,11 @@ impl Zone {
     #[must_use]
     pub fn zone_sign(&self, channel: ChannelId) -> i32 {
         self.contributions(channel).iter().filter(|share| !share.made_fed).map(|share| share.sign).sum()
+    }
+
+    #[must_use]
+    pub fn declared(&self) -> &Declared {
+        &self.declared
     }
 
     #[must_use]

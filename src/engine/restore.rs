@@ -41,6 +41,7 @@ impl Engine {
             .iter()
             .map(|entity| store.entity_row(&entity.id, &entity.name_en, &entity.name_zh, entity.kind.as_str()))
             .collect::<Result<Vec<RowId>, StoreError>>()?;
+        store.adopt_declared(&zone, &factors, &entities, whole)?;
         let latest = store.latest()?;
         let clock = store.clock()?;
         let mut engine = Engine {

@@ -5,33 +5,45 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use rustc_hash::FxHashMap;
 
-use super::{By, Resolved, Selection, ShowError};
+use super::{By, Resolved, Selection, ShowError, streams};
 use crate::accounting::Book;
-use crate::domain::units::Millis;
+use crate::domain::calendar::LocalCalendar;
+use crate::domain::units::{MINUTE_MS, Millis};
+
 use crate::store::batch::RollupLevel;
 use crate::store::read::{Cell, Table};
 use crate::wire::encode::rfc3339;
 
+/// The span of a declared amount's rows `--by 15min`.
+const INTERVAL_MS: i64 = 15 * MINUTE_MS;
+
 /// Sums in ledger units and micrograms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sums {
-    quantity: i128,
+pub struct Sums {
+    pub quantity: i128,
+    /// The part that carries the factor's carbon.
+    pub bought: i128,
     gross: i128,
     assumed: i128,
     estimated: i128,
-    co2e_ug: i128,
+    pub co2e_ug: i128,
     /// The latest local year of what was summed; its factor stands for the row.
-    year: i16,
+    pub year: i16,
 }
 
 impl Sums {
+    #[must_use]
+    pub fn measured_share(&self) -> Cell {
+        self.share(self.gross - self.assumed - self.estimated)
+    }
+
     fn share(&self, part: i128) -> Cell {
         if self.gross == 0 { Cell::Null } else { Cell::Real(part as f64 / self.gross as f64) }
     }
 }
 
 /// Start and end of a row's time, entity, book.
-type Key = (Millis, Millis, i64, u8);
+pub type Key = (Millis, Millis, i64, u8);
 
 /// `show energy`: quantity of each entity and carrier. The zone is the row whose entity is the zone's id.
 pub fn energy(ledger: &Connection, selection: &Selection, by: By) -> Result<Table, ShowError> {
@@ -65,7 +77,7 @@ pub fn energy(ledger: &Connection, selection: &Selection, by: By) -> Result<Tabl
             Cell::Real(quantity),
             shown.unit.into(),
             shown.kwh_per_unit.map(|kwh| quantity * kwh).into(),
-            sums.share(sums.gross - sums.assumed - sums.estimated),
+            sums.measured_share(),
             sums.share(sums.assumed),
             sums.share(sums.estimated),
         ]);
@@ -73,11 +85,10 @@ pub fn energy(ledger: &Connection, selection: &Selection, by: By) -> Result<Tabl
     Ok(table)
 }
 
-/// `show carbon`: location-based carbon of each entity and carrier that has a factor.
+/// `show carbon`: carbon of each entity by scope, method and source stream.
 pub fn carbon(ledger: &Connection, selection: &Selection, by: By) -> Result<Table, ShowError> {
     let mut wanted = selection.resolve(ledger)?;
     let names = names(ledger)?;
-    let factors = factors(ledger)?;
     let mut table = Table::new(&[
         "entity",
         "name_en",
@@ -85,6 +96,7 @@ pub fn carbon(ledger: &Connection, selection: &Selection, by: By) -> Result<Tabl
         "carrier",
         "scope",
         "method",
+        "source_stream",
         "from",
         "to",
         "kg_co2e",
@@ -92,48 +104,49 @@ pub fn carbon(ledger: &Connection, selection: &Selection, by: By) -> Result<Tabl
         "factor_source",
         "measured_share",
     ]);
-    for ((from, to, entity, book), sums) in sums(ledger, &mut wanted, by)? {
-        let Some((book, (id, name_en, name_zh))) = book_of(book).zip(names.get(&entity)) else { continue };
-        // What has no factor has no carbon by its nature: the engine refuses to start where one is missing.
-        let Some(factor) = factors.get(&(book as u8, sums.year)) else { continue };
-        let scope = if book == Book::NaturalGas { 1 } else { 2 };
+    for stream in streams::streams(ledger, &mut wanted, by)? {
+        let Some((id, name_en, name_zh)) = names.get(&stream.entity) else { continue };
         table.rows.push(vec![
             Cell::Text(id.clone()),
             Cell::Text(name_en.clone()),
             Cell::Text(name_zh.clone()),
-            book.carrier().as_str().into(),
-            Cell::Integer(scope),
-            "location".into(),
-            rfc3339(from, &wanted.time_zone).into(),
-            rfc3339(to, &wanted.time_zone).into(),
-            Cell::Real(sums.co2e_ug as f64 / 1e9),
-            factor.tier.clone().into(),
-            factor.source.clone().into(),
-            sums.share(sums.gross - sums.assumed - sums.estimated),
+            stream.carrier.map_or(Cell::Null, Cell::from),
+            Cell::Integer(stream.scope),
+            stream.method.into(),
+            stream.name.into(),
+            rfc3339(stream.from, &wanted.time_zone).into(),
+            rfc3339(stream.to, &wanted.time_zone).into(),
+            Cell::Real(stream.co2e_ug as f64 / 1e9),
+            stream.tier.into(),
+            stream.version.into(),
+            stream.measured_share,
         ]);
     }
     Ok(table)
 }
 
-fn book_of(number: u8) -> Option<Book> {
+#[must_use]
+pub fn book_of(number: u8) -> Option<Book> {
     Book::ALL.get(usize::from(number)).copied()
 }
 
-type Names = FxHashMap<i64, (String, String, String)>;
+pub type Names = FxHashMap<i64, (String, String, String)>;
 
-fn names(ledger: &Connection) -> Result<Names, ShowError> {
+pub fn names(ledger: &Connection) -> Result<Names, ShowError> {
     let mut statement = ledger.prepare("SELECT id, entity, name_en, name_zh FROM entity_row")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-struct Factor {
-    mg_per_unit: i64,
-    tier: String,
-    source: String,
+/// A factor in use; `source` names its version.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    pub mg_per_unit: i64,
+    pub tier: String,
+    pub source: String,
 }
 
-fn factors(ledger: &Connection) -> Result<FxHashMap<(u8, i16), Factor>, ShowError> {
+pub fn factors(ledger: &Connection) -> Result<FxHashMap<(u8, i16), Factor>, ShowError> {
     let mut statement = ledger.prepare("SELECT carrier, year, mg_per_unit, tier, source FROM factor_row WHERE mg_per_unit IS NOT NULL")?;
     let rows = statement.query_map([], |row| {
         Ok(((row.get(0)?, row.get(1)?), Factor { mg_per_unit: row.get(2)?, tier: row.get(3)?, source: row.get(4)? }))
@@ -142,7 +155,7 @@ fn factors(ledger: &Connection) -> Result<FxHashMap<(u8, i16), Factor>, ShowErro
 }
 
 /// The sums asked for, by start, entity and book.
-fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeMap<Key, Sums>, ShowError> {
+pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeMap<Key, Sums>, ShowError> {
     let rows = match source(wanted, by) {
         Some(level) => rolled_up(ledger, wanted, level)?,
         None => intervals(ledger, wanted)?,
@@ -156,13 +169,12 @@ fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeMap<K
         }
         let (start, end) = match by {
             By::Total => (wanted.from.or(first).unwrap_or(row.start), wanted.to.or(last).unwrap_or(row.end)),
-            By::Month => bounds(wanted.calendar.month(row.start)),
-            By::Day => bounds(wanted.calendar.day(row.start)),
-            By::Hour => bounds(wanted.calendar.hour(row.start)),
             By::Interval => (row.start, row.end),
+            by => bucket(&mut wanted.calendar, by, row.start),
         };
         let into = sums.entry((start, end, row.entity, row.book)).or_default();
         into.quantity += row.sums.quantity;
+        into.bought += row.sums.bought;
         into.gross += row.sums.gross;
         into.assumed += row.sums.assumed;
         into.estimated += row.sums.estimated;
@@ -172,12 +184,22 @@ fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeMap<K
     Ok(sums)
 }
 
-fn bounds(span: crate::domain::calendar::Span) -> (Millis, Millis) {
+/// The span of a row's time that holds `at`. A total has no such span of its own: the caller knows it.
+#[must_use]
+pub fn bucket(calendar: &mut LocalCalendar, by: By, at: Millis) -> (Millis, Millis) {
+    let span = match by {
+        By::Total => calendar.year(at),
+        By::Month => calendar.month(at),
+        By::Day => calendar.day(at),
+        By::Hour => calendar.hour(at),
+        By::Interval => calendar.interval(at, INTERVAL_MS),
+    };
     (span.start, span.end)
 }
 
 /// The coarsest stored level that the question can be answered from; none: the intervals.
-fn source(wanted: &mut Resolved, by: By) -> Option<RollupLevel> {
+#[must_use]
+pub fn source(wanted: &mut Resolved, by: By) -> Option<RollupLevel> {
     let borders: Vec<Millis> = wanted.from.into_iter().chain(wanted.to).collect();
     let calendar = &mut wanted.calendar;
     if by == By::Interval || !borders.iter().all(|at| calendar.hour(*at).start == *at) {
@@ -192,16 +214,16 @@ fn source(wanted: &mut Resolved, by: By) -> Option<RollupLevel> {
     Some(RollupLevel::Month)
 }
 
-struct SourceRow {
-    start: Millis,
-    end: Millis,
-    entity: i64,
-    book: u8,
-    sums: Sums,
+pub struct SourceRow {
+    pub start: Millis,
+    pub end: Millis,
+    pub entity: i64,
+    pub book: u8,
+    pub sums: Sums,
 }
 
-fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel) -> Result<Vec<SourceRow>, ShowError> {
-    let sql = "SELECT ts, entity, carrier, quantity, gross, assumed, estimated, co2e_ug FROM rollup_row WHERE level = ?1 AND ts >= ?2 AND ts < ?3";
+pub fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel) -> Result<Vec<SourceRow>, ShowError> {
+    let sql = "SELECT ts, entity, carrier, quantity, gross, assumed, estimated, co2e_ug, bought FROM rollup_row WHERE level = ?1 AND ts >= ?2 AND ts < ?3";
     let mut statement = ledger.prepare_cached(sql)?;
     let (from, to) = (wanted.from.map_or(i64::MIN, |from| from.0), wanted.to.map_or(i64::MAX, |to| to.0));
     let mut rows = statement.query(params![level as u8, from, to])?;
@@ -220,6 +242,7 @@ fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel) -> 
             assumed: amount(5)?,
             estimated: amount(6)?,
             co2e_ug: amount(7)?,
+            bought: amount(8)?,
             year: wanted.calendar.date(start).year(),
         };
         out.push(SourceRow { start, end, entity: row.get(1)?, book: row.get(2)?, sums });
@@ -228,7 +251,7 @@ fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel) -> 
 }
 
 /// From the meters' intervals: each belongs to the range if its start does.
-fn intervals(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow>, ShowError> {
+pub fn intervals(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow>, ShowError> {
     let factors = factors(ledger)?;
     let sql = "SELECT i.ts, i.minutes, s.entity, c.carrier, SUM(i.quantity * s.sign), SUM(i.quantity * abs(s.sign)), SUM(i.assumed * abs(s.sign)), \
                SUM(i.estimated * abs(s.sign)), SUM(i.quantity * s.bought) FROM interval_row i JOIN channel_row c ON c.id = i.channel \
@@ -245,7 +268,8 @@ fn intervals(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow
         let year = wanted.calendar.date(start).year();
         let mg_per_unit = factors.get(&(book, year)).map_or(0, |factor| factor.mg_per_unit);
         let co2e_ug = amount(8)? * i128::from(mg_per_unit);
-        let sums = Sums { quantity: amount(4)?, gross: amount(5)?, assumed: amount(6)?, estimated: amount(7)?, co2e_ug, year };
+        let bought = amount(8)?;
+        let sums = Sums { quantity: amount(4)?, bought, gross: amount(5)?, assumed: amount(6)?, estimated: amount(7)?, co2e_ug, year };
         out.push(SourceRow { start, end, entity: row.get(2)?, book, sums });
     }
     Ok(out)

@@ -4,6 +4,8 @@
 
 pub mod books;
 pub mod lists;
+pub mod market;
+pub mod streams;
 
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -24,6 +26,10 @@ pub enum ShowError {
     EmptyRange,
     #[error("{seen:?} is no entity of this ledger; `nengtan query \"SELECT entity, name_en, name_zh FROM entity\"` lists them")]
     UnknownEntity { seen: String },
+    #[error("--year is {seen}, wanted a year from -9999 to 9998; correct it")]
+    Year { seen: i16 },
+    #[error("the ledger has no residual factor of {year}; start a collector with this version once, or add one to the factor set")]
+    NoResidual { year: i16 },
 }
 
 impl From<rusqlite::Error> for ShowError {

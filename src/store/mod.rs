@@ -4,6 +4,7 @@
 //! [`Store::commit`] has returned it survives the loss of power.
 
 pub mod batch;
+mod declared;
 mod latest;
 pub mod read;
 mod readings;
@@ -96,6 +97,7 @@ impl Store {
         match version {
             0 => {
                 transaction.execute_batch(include_str!("schema.sql"))?;
+                transaction.execute_batch(include_str!("declared.sql"))?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             SCHEMA_VERSION => {}

@@ -41,11 +41,12 @@ CREATE TABLE interval_row (
   ts INTEGER NOT NULL, channel INTEGER NOT NULL, minutes INTEGER NOT NULL, quantity INTEGER NOT NULL,
   assumed INTEGER NOT NULL, estimated INTEGER NOT NULL, parts INTEGER NOT NULL, PRIMARY KEY (ts, channel)) WITHOUT ROWID;
 
--- level: 1 hour, 2 day, 3 month. Shares are taken of gross, the sum of what was metered, whatever its sign.
+-- bought: the part of quantity that carries the factor's carbon. level: 1 hour, 2 day, 3 month. Shares are taken of gross, the sum of what was metered, whatever its sign.
 CREATE TABLE rollup_row (
   level INTEGER NOT NULL, ts INTEGER NOT NULL, entity INTEGER NOT NULL, carrier INTEGER NOT NULL, quantity INTEGER NOT NULL,
   gross INTEGER NOT NULL, assumed INTEGER NOT NULL, estimated INTEGER NOT NULL,
   co2e_ug INTEGER NOT NULL, ce_calorific_ug INTEGER NOT NULL, ce_primary_ug INTEGER NOT NULL, parts INTEGER NOT NULL,
+  bought INTEGER NOT NULL,
   PRIMARY KEY (level, ts, entity, carrier)) WITHOUT ROWID;
 
 -- Factors in use: mg of CO2e and of standard coal per unit; none where a carrier has none by its nature. A row never changes by itself.

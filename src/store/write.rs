@@ -94,11 +94,11 @@ fn rollups(transaction: &Transaction, batch: &mut Batch, calendar: &mut LocalCal
     let mut rows: Vec<_> = rows.into_iter().collect();
     rows.sort_unstable_by_key(|(key, _)| *key);
     let mut upsert = transaction.prepare_cached(
-        "INSERT INTO rollup_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO UPDATE SET \
+        "INSERT INTO rollup_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO UPDATE SET \
          quantity = quantity + excluded.quantity, gross = gross + excluded.gross, assumed = assumed + excluded.assumed, \
          estimated = estimated + excluded.estimated, co2e_ug = co2e_ug + excluded.co2e_ug, \
          ce_calorific_ug = ce_calorific_ug + excluded.ce_calorific_ug, ce_primary_ug = ce_primary_ug + excluded.ce_primary_ug, \
-         parts = parts + excluded.parts",
+         parts = parts + excluded.parts, bought = bought + excluded.bought",
     )?;
     let mut emptied =
         transaction.prepare_cached("DELETE FROM rollup_row WHERE level = ?1 AND ts = ?2 AND entity = ?3 AND carrier = ?4 AND parts = 0")?;
@@ -117,6 +117,7 @@ fn rollups(transaction: &Transaction, batch: &mut Batch, calendar: &mut LocalCal
             narrow("standard coal", delta.assessed.ce_calorific.0)?,
             narrow("standard coal", delta.assessed.ce_primary.0)?,
             delta.parts,
+            delta.bought.0,
         ])?;
         if delta.parts <= 0 {
             emptied.execute(params![key.level as u8, key.start.0, key.entity.0, key.book as u8])?;

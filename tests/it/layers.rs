@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::repository;
 
 /// A module of `src/` and the modules that it may name, lowest first. `cli` may name all.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("ledger", &["domain"]),
     ("accounting", &["domain"]),
@@ -17,6 +17,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("mqtt", &["config"]),
     ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "mqtt"]),
     ("show", &["domain", "accounting", "wire", "store"]),
+    ("report", &["domain", "accounting", "wire", "store", "show"]),
     ("savings", &["domain"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
@@ -34,6 +35,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "mqtt",
             "collector",
             "show",
+            "report",
             "verify",
             "savings",
             "demo",

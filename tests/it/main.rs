@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod accounting;
 mod bad_input;
 mod check;
 mod clock;

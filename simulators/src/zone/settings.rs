@@ -57,6 +57,7 @@ fn zone(mut keys: Keys, folder: &Path, gas_mj_per_m3: f64, steam_kj_per_kg: f64,
     let interval = interval(&mut keys, "interval_minutes", 15, faults);
     let history = interval_of_history(&mut keys, interval, faults);
     let live_from_ms = live_from(&mut keys, interval, faults);
+    keys.choice("gwp", &[("AR5", ()), ("AR6", ())], faults);
     factors(&mut keys, folder, faults);
     keys.finish(faults);
     Some(Settings {

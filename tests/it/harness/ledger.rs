@@ -28,6 +28,12 @@ pub fn count(data: &Path, sql: &str) -> i64 {
     only.as_i64().unwrap_or_else(|| panic!("{sql}: {only}"))
 }
 
+pub fn report(data: &Path, arguments: &[&str]) -> Vec<Row> {
+    let mut all = vec!["report"];
+    all.extend(arguments);
+    rows(&all, data)
+}
+
 pub fn show(data: &Path, arguments: &[&str]) -> Vec<Row> {
     let mut all = vec!["show"];
     all.extend(arguments);

@@ -1,0 +1,109 @@
+//! What users declare beside the meters: emissions and sinks by amount, and where market-based electricity comes from.
+//!
+//! Invariant: amounts are thousandths of a unit and factors mg per unit, so that amount × factor is exactly µg; periods are whole local days, those of
+//! supplies whole local months.
+
+use jiff::civil::Date;
+
+use super::entity::named;
+use super::units::{MgPerUnit, MicrogramsCo2e, Quantity};
+
+named! {
+    EntryKind {
+        /// Burnt and not metered.
+        Fuel = "fuel",
+        /// What goes into a process and gives off CO2.
+        Process = "process",
+        /// Gas that was topped up because as much escaped: refrigerants, SF6.
+        TopUp = "top_up",
+        /// Scope 3, by activity.
+        Activity = "activity",
+        /// Takes CO2 up; kept apart from every emission.
+        Sink = "sink",
+    }
+}
+
+impl EntryKind {
+    #[must_use]
+    pub fn scope(self) -> u8 {
+        match self {
+            EntryKind::Fuel | EntryKind::Process | EntryKind::TopUp | EntryKind::Sink => 1,
+            EntryKind::Activity => 3,
+        }
+    }
+
+    /// The method under which its figures stand; a sink has one of its own so that no sum nets it by chance.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        match self {
+            EntryKind::Fuel | EntryKind::Process | EntryKind::TopUp | EntryKind::Activity => "location",
+            EntryKind::Sink => "sink",
+        }
+    }
+}
+
+/// One declared amount with its factor; a fuel gives three, for CO2, CH4 and N2O.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Unique in the file.
+    pub id: String,
+    /// An entity's id, or the zone's.
+    pub entity: String,
+    pub from: Date,
+    /// Exclusive.
+    pub to: Date,
+    pub kind: EntryKind,
+    /// What is counted, such as `diesel CO2`, or `SF6 (GWP AR5)`.
+    pub stream: String,
+    /// Thousandths of `unit`.
+    pub amount: Quantity,
+    pub unit: String,
+    /// Below zero for a sink.
+    pub factor: MgPerUnit,
+    pub tier: String,
+    pub version: String,
+    /// Where the factor comes from, in words.
+    pub source: String,
+    /// When the user wrote it down.
+    pub recorded: Date,
+}
+
+impl Entry {
+    #[must_use]
+    pub fn co2e(&self, amount: Quantity) -> MicrogramsCo2e {
+        amount * self.factor
+    }
+}
+
+named! {
+    SupplyKind {
+        Contract = "contract",
+        Certificate = "certificate",
+    }
+}
+
+/// Electricity whose origin an entity can show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supply {
+    /// The contract's id, or the serials.
+    pub id: String,
+    pub kind: SupplyKind,
+    /// An entity's id, or the zone's: then shared out among all.
+    pub entity: String,
+    /// First day of a month.
+    pub from: Date,
+    /// First day of the month after the last; exclusive.
+    pub to: Date,
+    pub energy: Quantity,
+    pub mg_per_kwh: MgPerUnit,
+    /// Counts as green under the zero-carbon-park rule.
+    pub green: bool,
+    pub source: String,
+    pub recorded: Date,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    pub entries: Vec<Entry>,
+    pub supplies: Vec<Supply>,
+}

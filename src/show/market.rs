@@ -1,0 +1,234 @@
+//! Scope 2 by the market: contracts and certificates at their own factor, own generation, the rest at the residual mix; bought heat as it is.
+//!
+//! Invariant: the streams of one entity and time add up to the electricity it used; those of the zone are the sums of its entities'.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::books::{self, Key, SourceRow, Sums};
+use super::streams::{Origin, Question, Stream, factor_unit};
+use super::{By, Resolved, ShowError};
+use crate::accounting::Book;
+use crate::accounting::apportion::running_share;
+use crate::accounting::market::{Cell, Cover, Offer, cover};
+use crate::domain::units::{Millis, Quantity};
+use crate::store::read;
+
+/// A contract or a run of certificates as the ledger keeps it.
+pub struct Supply {
+    pub name: String,
+    pub version: String,
+    pub mg_per_kwh: i64,
+    pub green: bool,
+    offer: Offer,
+}
+
+/// Watt-hours of one entity in one span: by supply, and at the residual of a year.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mix {
+    pub by_supply: BTreeMap<usize, i64>,
+    pub residual_by_year: BTreeMap<i16, i64>,
+    /// Used, but not bought: own generation.
+    pub own: i64,
+}
+
+impl Mix {
+    fn add(&mut self, other: &Mix) {
+        for (supply, wh) in &other.by_supply {
+            *self.by_supply.entry(*supply).or_default() += wh;
+        }
+        for (year, wh) in &other.residual_by_year {
+            *self.residual_by_year.entry(*year).or_default() += wh;
+        }
+        self.own += other.own;
+    }
+}
+
+/// Start and end of a row's time, and the entity.
+pub type MixKey = (Millis, Millis, i64);
+
+pub fn streams(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>, ShowError> {
+    let supplies = supplies(question.ledger, question.zone)?;
+    let mixes = mixes(question, wanted, &supplies)?;
+    let mut streams = Vec::new();
+    for (key, mix) in &mixes {
+        if wanted.wants(key.2) {
+            electricity(question, &supplies, *key, mix, &mut streams)?;
+        }
+    }
+    for (key, sums) in question.sums {
+        heat(question, *key, sums, &mut streams);
+    }
+    Ok(streams)
+}
+
+pub fn supplies(ledger: &Connection, zone: i64) -> Result<Vec<Supply>, ShowError> {
+    let mut statement = ledger
+        .prepare("SELECT id, kind, entity, from_ts, to_ts, energy_wh, mg_per_kwh, green FROM supply_row ORDER BY from_ts, kind, id")?;
+    let rows = statement.query_map([], |row| {
+        let (id, kind, entity): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let offer = Offer {
+            entity: (entity != zone).then_some(entity),
+            from: Millis(row.get(3)?),
+            to: Millis(row.get(4)?),
+            energy: Quantity(row.get(5)?),
+        };
+        Ok(Supply {
+            name: format!("electricity ({kind} {id})"),
+            version: format!("{kind}s.csv/{id}"),
+            mg_per_kwh: row.get(6)?,
+            green: row.get(7)?,
+            offer,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Where the electricity of each entity, and of the zone, came from. Whole months are looked at whatever was asked for, so that no cut changes a share.
+pub fn mixes(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) -> Result<BTreeMap<MixKey, Mix>, ShowError> {
+    let rows = rows_of_all_months(question, wanted, supplies)?;
+    let mut bought: BTreeMap<Cell, Quantity> = BTreeMap::new();
+    for row in &rows {
+        let month = wanted.calendar.month(row.start).start;
+        *bought.entry((row.entity, month)).or_default() += Quantity(wh(row.sums.bought));
+    }
+    let offers: Vec<Offer> = supplies.iter().map(|supply| supply.offer).collect();
+    let covers = cover(&bought, &offers, question.data.1);
+    let mut done: BTreeMap<Cell, i128> = BTreeMap::new();
+    let mut mixes: BTreeMap<MixKey, Mix> = BTreeMap::new();
+    for row in &rows {
+        let cell = (row.entity, wanted.calendar.month(row.start).start);
+        let done = done.entry(cell).or_default();
+        let before = *done;
+        *done += row.sums.bought;
+        let inside = wanted.from.is_none_or(|from| from <= row.start) && wanted.to.is_none_or(|to| row.start < to);
+        if !inside {
+            continue;
+        }
+        let mix = mix_of(row, cell, (before, *done), bought[&cell], &covers);
+        let (start, end) = match question.by {
+            By::Total => total(question),
+            By::Interval => (row.start, row.end),
+            by => books::bucket(&mut wanted.calendar, by, row.start),
+        };
+        for entity in [row.entity, question.zone] {
+            mixes.entry((start, end, entity)).or_default().add(&mix);
+        }
+    }
+    Ok(mixes)
+}
+
+fn mix_of(row: &SourceRow, cell: Cell, (before, after): (i128, i128), whole: Quantity, covers: &[Cover]) -> Mix {
+    let mut mix = Mix { own: wh(row.sums.quantity - row.sums.bought), ..Mix::default() };
+    let mut rest = wh(row.sums.bought);
+    for (index, cover) in covers.iter().enumerate() {
+        let Some(share) = cover.cells.get(&cell).filter(|share| share.0 > 0) else { continue };
+        let whole = i128::from(whole.0);
+        let part = running_share(share.0, after, whole) - running_share(share.0, before, whole);
+        rest -= part;
+        mix.by_supply.insert(index, part);
+    }
+    mix.residual_by_year.insert(row.sums.year, rest);
+    mix
+}
+
+/// Rows of all entities but the zone, which is their sum, over every month that the question or a supply of it touches, in order of time.
+fn rows_of_all_months(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) -> Result<Vec<SourceRow>, ShowError> {
+    let level = books::source(wanted, question.by);
+    let asked = (wanted.from, wanted.to);
+    let supplied = supplies.iter().map(|supply| (supply.offer.from, supply.offer.to));
+    // A supply is shared out over its whole period, also beyond what was asked for.
+    let reaches = |(from, to): &(Millis, Millis)| asked.0.is_none_or(|asked| asked < *to) && asked.1.is_none_or(|asked| *from < asked);
+    let (mut from, mut to) = asked;
+    for (starts, ends) in supplied.filter(reaches) {
+        (from, to) = (from.map(|from| from.min(starts)), to.map(|to| to.max(ends)));
+    }
+    let month = |at: Millis, calendar: &mut crate::domain::calendar::LocalCalendar| calendar.month(at);
+    wanted.from = from.map(|from| month(from, &mut wanted.calendar).start);
+    wanted.to = to.map(|to| month(to.plus_ms(-1), &mut wanted.calendar).end);
+    let rows = match level {
+        Some(level) => books::rolled_up(question.ledger, wanted, level),
+        None => books::intervals(question.ledger, wanted),
+    };
+    (wanted.from, wanted.to) = asked;
+    let mut rows: Vec<SourceRow> =
+        rows?.into_iter().filter(|row| row.book == Book::Electricity as u8 && row.entity != question.zone).collect();
+    rows.sort_by_key(|row| (row.start, row.entity));
+    Ok(rows)
+}
+
+/// The time of a total is that of the metered one.
+fn total(question: &Question) -> (Millis, Millis) {
+    question.sums.keys().next().map_or(question.data, |(from, to, ..)| (*from, *to))
+}
+
+fn electricity(question: &Question, supplies: &[Supply], key: MixKey, mix: &Mix, streams: &mut Vec<Stream>) -> Result<(), ShowError> {
+    let (from, to, entity) = key;
+    let measured_share = question.sums.get(&(from, to, entity, Book::Electricity as u8)).map_or(read::Cell::Null, Sums::measured_share);
+    let mut push = |name: &str, wh: i64, origin: Origin, (mg_per_unit, tier, version): (i64, &str, &str)| {
+        streams.push(Stream {
+            from,
+            to,
+            entity,
+            scope: 2,
+            method: "market".to_owned(),
+            carrier: Some(Book::Electricity.carrier().as_str()),
+            name: name.to_owned(),
+            amount: i128::from(wh),
+            unit: factor_unit(Book::Electricity).to_owned(),
+            mg_per_unit,
+            tier: tier.to_owned(),
+            version: version.to_owned(),
+            co2e_ug: i128::from(wh) * i128::from(mg_per_unit),
+            measured_share: measured_share.clone(),
+            origin,
+        });
+    };
+    for (index, wh) in &mix.by_supply {
+        let supply = &supplies[*index];
+        push(
+            &supply.name,
+            *wh,
+            if supply.green { Origin::Green } else { Origin::NotGreen },
+            (supply.mg_per_kwh, "entity_contract", &supply.version),
+        );
+    }
+    if mix.own != 0 {
+        push("electricity (own generation)", mix.own, Origin::Own, (0, "entity_contract", "own generation"));
+    }
+    for (year, wh) in &mix.residual_by_year {
+        let factor = question.year_factors.get(&("residual".to_owned(), *year)).ok_or(ShowError::NoResidual { year: *year })?;
+        push("electricity (residual mix)", *wh, Origin::Residual, (factor.mg_per_unit, &factor.tier, &factor.source));
+    }
+    Ok(())
+}
+
+/// Bought heat and steam have one factor, whatever the method.
+fn heat(question: &Question, (from, to, entity, book): Key, sums: &Sums, streams: &mut Vec<Stream>) {
+    let Some(book) = books::book_of(book).filter(|book| matches!(book, Book::Heat | Book::Steam)) else { return };
+    let Some(factor) = question.factors.get(&(book as u8, sums.year)) else { return };
+    let carrier = book.carrier().as_str();
+    streams.push(Stream {
+        from,
+        to,
+        entity,
+        scope: 2,
+        method: "market".to_owned(),
+        carrier: Some(carrier),
+        name: carrier.to_owned(),
+        amount: sums.bought,
+        unit: factor_unit(book).to_owned(),
+        mg_per_unit: factor.mg_per_unit,
+        tier: factor.tier.clone(),
+        version: factor.source.clone(),
+        co2e_ug: sums.co2e_ug,
+        measured_share: sums.measured_share(),
+        origin: Origin::Co2,
+    });
+}
+
+/// Rows hold what the store keeps in 64 bits.
+fn wh(amount: i128) -> i64 {
+    i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX })
+}

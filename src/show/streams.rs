@@ -1,0 +1,213 @@
+//! Carbon as streams: what was metered, what burns beside CO2, what was bought from whom, and what users declared.
+//!
+//! Invariant: of every stream amount × factor is its carbon, exactly, while its factor does not change within the row; inventory and `show carbon` are
+//! the same streams, so their sums agree.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+use rustc_hash::FxHashMap;
+
+use super::books::{self, Factor, Key, Sums};
+use super::market;
+use super::{By, Resolved, ShowError};
+use crate::accounting::Book;
+use crate::accounting::apportion::running_share;
+use crate::domain::units::{HOUR_MS, Millis};
+use crate::store::read::Cell;
+
+/// One line of carbon. Amounts are thousandths of `unit`, carbon is in µg.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    pub from: Millis,
+    pub to: Millis,
+    pub entity: i64,
+    pub scope: i64,
+    pub method: String,
+    /// The carrier of what was metered itself; none for what is derived or declared.
+    pub carrier: Option<&'static str>,
+    pub name: String,
+    pub amount: i128,
+    pub unit: String,
+    pub mg_per_unit: i64,
+    pub tier: String,
+    pub version: String,
+    pub co2e_ug: i128,
+    /// Null for what was declared.
+    pub measured_share: Cell,
+    pub origin: Origin,
+}
+
+/// What a rule has to know of a stream that its name only tells people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// CO2 of fuels, processes and bought heat.
+    Co2,
+    /// Other gases, scope 3 and sinks.
+    Other,
+    /// Electricity at the location's factor.
+    Grid,
+    /// Electricity by the market: supplies that count as green, others, own generation, the rest.
+    Green,
+    NotGreen,
+    Own,
+    Residual,
+}
+
+/// Everything a stream of one question is made from.
+pub struct Question<'q> {
+    pub ledger: &'q Connection,
+    pub by: By,
+    pub sums: &'q BTreeMap<Key, Sums>,
+    pub factors: &'q FxHashMap<(u8, i16), Factor>,
+    /// Factors by name and year that no book uses.
+    pub year_factors: &'q FxHashMap<(String, i16), Factor>,
+    /// First and last moment of what was metered.
+    pub data: (Millis, Millis),
+    /// The zone's row.
+    pub zone: i64,
+    /// The set of warming potentials, by name.
+    pub gwp: String,
+}
+
+/// All streams asked for: metered ones first, then market-based ones, then what was declared.
+pub fn streams(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<Vec<Stream>, ShowError> {
+    let Some(data) = data_span(ledger, wanted)? else { return Ok(Vec::new()) };
+    let sums = books::sums(ledger, wanted, by)?;
+    let (factors, year_factors) = (books::factors(ledger)?, year_factors(ledger)?);
+    let zone = ledger.query_row("SELECT id FROM entity_row WHERE entity = ?1", [&wanted.zone], |row| row.get(0))?;
+    let gwp = ledger.query_row("SELECT value FROM meta WHERE key = 'gwp'", [], |row| row.get(0))?;
+    let question = Question { ledger, by, sums: &sums, factors: &factors, year_factors: &year_factors, data, zone, gwp };
+    let mut streams = metered(&question);
+    streams.extend(market::streams(&question, wanted)?);
+    streams.extend(declared(&question, wanted)?);
+    Ok(streams)
+}
+
+/// From the start of the first year with data to the end of the last hour with data. None while there is none.
+fn data_span(ledger: &Connection, wanted: &mut Resolved) -> Result<Option<(Millis, Millis)>, ShowError> {
+    let end = |order| {
+        let sql = format!("SELECT {order}(ts) FROM rollup_row WHERE level = 1");
+        ledger.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))
+    };
+    let (first, last) = (end("MIN")?, end("MAX")?);
+    Ok(first.zip(last).map(|(first, last)| (wanted.calendar.year(Millis(first)).start, Millis(last).plus_ms(HOUR_MS))))
+}
+
+fn year_factors(ledger: &Connection) -> Result<FxHashMap<(String, i16), Factor>, ShowError> {
+    let mut statement = ledger.prepare("SELECT name, year, mg_per_unit, tier, version FROM year_factor_row")?;
+    let rows = statement.query_map([], |row| {
+        Ok(((row.get(0)?, row.get(1)?), Factor { mg_per_unit: row.get(2)?, tier: row.get(3)?, source: row.get(4)? }))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The unit that a book's factor is per; a thousand ledger units.
+#[must_use]
+pub fn factor_unit(book: Book) -> &'static str {
+    match book {
+        Book::Electricity => "kWh",
+        Book::NaturalGas | Book::Water => "m3",
+        Book::Heat => "MJ",
+        Book::Steam | Book::ProductionMass => "kg",
+        Book::ProductionPieces => "1000 pcs",
+    }
+}
+
+/// Scope 1 of gas, scope 2 of what is bought; CH4 and N2O of the gas beside its CO2.
+fn metered(question: &Question) -> Vec<Stream> {
+    let mut streams = Vec::new();
+    let mut beside = Vec::new();
+    for ((from, to, entity, book), sums) in question.sums {
+        let Some(book) = books::book_of(*book) else { continue };
+        // What has no factor has no carbon by its nature: the engine refuses to start where one is missing.
+        let Some(factor) = question.factors.get(&(book as u8, sums.year)) else { continue };
+        let of = |name: String, carrier: Option<&'static str>, factor: &Factor, co2e_ug| Stream {
+            from: *from,
+            to: *to,
+            entity: *entity,
+            scope: if book == Book::NaturalGas { 1 } else { 2 },
+            method: "location".to_owned(),
+            carrier,
+            name,
+            amount: sums.bought,
+            unit: factor_unit(book).to_owned(),
+            mg_per_unit: factor.mg_per_unit,
+            tier: factor.tier.clone(),
+            version: factor.source.clone(),
+            co2e_ug,
+            measured_share: sums.measured_share(),
+            origin: match book {
+                Book::Electricity => Origin::Grid,
+                _ if carrier.is_none() => Origin::Other,
+                _ => Origin::Co2,
+            },
+        };
+        let carrier = book.carrier().as_str();
+        streams.push(of(carrier.to_owned(), Some(carrier), factor, sums.co2e_ug));
+        if book == Book::NaturalGas {
+            for gas in ["CH4", "N2O"] {
+                let factor = question.year_factors.get(&(gas.to_owned(), sums.year));
+                beside.extend(factor.map(|factor| {
+                    of(format!("natural_gas {gas} (GWP {})", question.gwp), None, factor, sums.bought * i128::from(factor.mg_per_unit))
+                }));
+            }
+        }
+    }
+    streams.append(&mut beside);
+    streams
+}
+
+/// What users declared, shared out evenly over its days, as far as the data reach. The zone has everything.
+fn declared(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>, ShowError> {
+    let (from, to) = (wanted.from.unwrap_or(question.data.0), wanted.to.map_or(question.data.1, |to| to.min(question.data.1)));
+    let sql = "SELECT id, stream, entity, from_ts, to_ts, scope, method, amount, unit, mg_per_unit, tier, version, kind FROM declared_entry_row \
+               WHERE from_ts < ?2 AND to_ts > ?1 ORDER BY from_ts, id, stream";
+    let mut statement = question.ledger.prepare(sql)?;
+    let mut rows = statement.query(params![from.0, to.0])?;
+    let mut streams = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, stream): (String, String) = (row.get(0)?, row.get(1)?);
+        let owner: i64 = row.get(2)?;
+        let (starts, ends) = (Millis(row.get(3)?), Millis(row.get(4)?));
+        let (amount, mg_per_unit): (i64, i64) = (row.get(7)?, row.get(9)?);
+        let is_co2 = match row.get::<_, String>(12)?.as_str() {
+            "fuel" => stream.ends_with(" CO2"),
+            kind => kind == "process",
+        };
+        let origin = if is_co2 { Origin::Co2 } else { Origin::Other };
+        let until = |at: Millis| running_share(amount, i128::from(at.ms_since(starts)), i128::from(ends.ms_since(starts)));
+        let mut at = starts.max(from);
+        while at < ends.min(to) {
+            let bucket = match question.by {
+                By::Total => (wanted.from.unwrap_or(from), wanted.to.unwrap_or(to)),
+                by => books::bucket(&mut wanted.calendar, by, at),
+            };
+            let next = bucket.1.min(ends).min(to);
+            let part = until(next) - until(at);
+            for entity in [Some(owner), (owner != question.zone).then_some(question.zone)].into_iter().flatten() {
+                if wanted.wants(entity) {
+                    streams.push(Stream {
+                        from: bucket.0,
+                        to: bucket.1,
+                        entity,
+                        scope: row.get(5)?,
+                        method: row.get(6)?,
+                        carrier: None,
+                        name: format!("{stream} ({id})"),
+                        amount: i128::from(part),
+                        unit: row.get(8)?,
+                        mg_per_unit,
+                        tier: row.get(10)?,
+                        version: row.get(11)?,
+                        co2e_ug: i128::from(part) * i128::from(mg_per_unit),
+                        measured_share: Cell::Null,
+                        origin,
+                    });
+                }
+            }
+            at = next;
+        }
+    }
+    Ok(streams)
+}

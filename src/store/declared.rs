@@ -1,0 +1,155 @@
+//! What the ledger keeps of the zone folder beside meters, so that reports need the data folder only.
+//!
+//! Invariant: a factor that a report may have used stays until its entry changes; new ones come in beside it.
+
+use rusqlite::params;
+use rustc_hash::FxHashSet;
+
+use super::batch::RowId;
+use super::{Store, StoreError};
+use crate::domain::calendar::LocalCalendar;
+use crate::domain::declared::{Declared, Entry};
+use crate::domain::factors::{FactorSet, FactorTier, Found, GridMethod};
+use crate::domain::substances::CombustionGas;
+use crate::domain::units::MgPerUnit;
+use crate::domain::zone::Zone;
+
+/// Years for which factors are kept ahead and behind.
+const YEARS: std::ops::Range<i16> = 2015..2060;
+
+impl Store {
+    /// Keeps entities' facts, declarations and factors. `entities` are the rows of the zone's entities, `whole` the zone's own.
+    pub fn adopt_declared(&self, zone: &Zone, factors: &FactorSet, entities: &[RowId], whole: RowId) -> Result<(), StoreError> {
+        self.entity_facts(zone, entities, whole)?;
+        let row = |id: &str| zone.entity_of(id).map_or(whole, |index| entities[index.0 as usize]);
+        let calendar = LocalCalendar::new(zone.profile().time_zone.clone());
+        self.entries(zone.declared(), &calendar, row)?;
+        self.supplies(zone.declared(), &calendar, row)?;
+        self.year_factors(zone, factors)?;
+        self.versions_and_targets(factors)?;
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES ('gwp', ?1)", [zone.profile().gwp.as_str()])?;
+        Ok(())
+    }
+
+    fn entity_facts(&self, zone: &Zone, entities: &[RowId], whole: RowId) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM entity_fact_row", [])?;
+        let mut insert = self.connection.prepare("INSERT INTO entity_fact_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        for (entity, row) in zone.entities().iter().zip(entities) {
+            let parent = entity.parent.map_or(whole, |parent| entities[parent.0 as usize]);
+            let e = entity;
+            insert.execute(params![
+                row.0,
+                parent.0,
+                e.floor_area_m2,
+                e.output_cny_per_year,
+                e.head_count,
+                e.product_unit.as_deref(),
+                e.key_unit
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn entries(&self, declared: &Declared, calendar: &LocalCalendar, row: impl Fn(&str) -> RowId) -> Result<(), StoreError> {
+        // An entry of the same content keeps the factor that the library first gave it.
+        let sql = "INSERT INTO declared_entry_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+                   ON CONFLICT (id, stream) DO UPDATE SET entity = excluded.entity, from_ts = excluded.from_ts, to_ts = excluded.to_ts, \
+                   scope = excluded.scope, method = excluded.method, kind = excluded.kind, amount = excluded.amount, unit = excluded.unit, \
+                   mg_per_unit = excluded.mg_per_unit, tier = excluded.tier, version = excluded.version, source = excluded.source, \
+                   recorded = excluded.recorded WHERE (entity, from_ts, to_ts, kind, amount, unit, recorded) <> (excluded.entity, excluded.from_ts, \
+                   excluded.to_ts, excluded.kind, excluded.amount, excluded.unit, excluded.recorded) OR excluded.tier = ?16";
+        let mut insert = self.connection.prepare(sql)?;
+        for e in &declared.entries {
+            let (from, to) = (calendar.start_of(e.from).0, calendar.start_of(e.to).0);
+            let own = FactorTier::EntityContract.as_str();
+            let (kind, recorded) = (e.kind.as_str(), e.recorded.to_string());
+            insert.execute(params![
+                e.id,
+                e.stream,
+                row(&e.entity).0,
+                from,
+                to,
+                e.kind.scope(),
+                e.kind.method(),
+                kind,
+                e.amount.0,
+                e.unit,
+                e.factor.0,
+                e.tier,
+                e.version,
+                e.source,
+                recorded,
+                own
+            ])?;
+        }
+        self.forget_entries_without_a_line(&declared.entries)
+    }
+
+    fn forget_entries_without_a_line(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let present: FxHashSet<(&str, &str)> = entries.iter().map(|entry| (&*entry.id, &*entry.stream)).collect();
+        let mut statement = self.connection.prepare("SELECT id, stream FROM declared_entry_row")?;
+        let stored = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<(String, String)>, _>>()?;
+        for (id, stream) in stored.iter().filter(|(id, stream)| !present.contains(&(id.as_str(), stream.as_str()))) {
+            self.connection.execute("DELETE FROM declared_entry_row WHERE id = ?1 AND stream = ?2", [id, stream])?;
+        }
+        Ok(())
+    }
+
+    fn supplies(&self, declared: &Declared, calendar: &LocalCalendar, row: impl Fn(&str) -> RowId) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM supply_row", [])?;
+        let mut insert = self.connection.prepare("INSERT INTO supply_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
+        for s in &declared.supplies {
+            let (from, to) = (calendar.start_of(s.from).0, calendar.start_of(s.to).0);
+            let (kind, recorded) = (s.kind.as_str(), s.recorded.to_string());
+            insert.execute(params![s.id, kind, row(&s.entity).0, from, to, s.energy.0, s.mg_per_kwh.0, s.green, s.source, recorded])?;
+        }
+        Ok(())
+    }
+
+    /// A year that is not over yet, or has not begun, takes what the library says now until a row of its data exists.
+    fn year_factors(&self, zone: &Zone, factors: &FactorSet) -> Result<(), StoreError> {
+        let sql = "DELETE FROM year_factor_row WHERE year > (SELECT COALESCE(MAX(year), 0) FROM factor_row)";
+        self.connection.execute(sql, [])?;
+        let mut insert = self.connection.prepare("INSERT OR IGNORE INTO year_factor_row VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        for year in YEARS {
+            for (name, found) in factors_of_year(zone, factors, year) {
+                insert.execute(params![name, year, found.factor.0, found.tier.as_str(), found.version])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn versions_and_targets(&self, factors: &FactorSet) -> Result<(), StoreError> {
+        let mut insert = self.connection.prepare("INSERT OR IGNORE INTO factor_version_row VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        for from in factors.provenances() {
+            let (since, until) = (from.valid_from.to_string(), from.valid_to.map(|to| to.to_string()));
+            insert.execute(params![from.id, from.source, from.confidence.as_str(), from.recorded, since, until])?;
+        }
+        self.connection.execute("DELETE FROM target_row", [])?;
+        // In order of edition, so that the newest stays.
+        let mut targets: Vec<_> = factors.targets.iter().collect();
+        targets.sort_by_key(|target| target.from.year);
+        let mut insert = self.connection.prepare("INSERT OR REPLACE INTO target_row VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        for target in targets {
+            insert.execute(params![target.code, target.bound.as_str(), target.value.to_f64(), target.unit, target.from.id])?;
+        }
+        Ok(())
+    }
+}
+
+/// What no book uses, by name; what the set lacks is left out, except for the residual mix, in whose place the average stands and says so.
+fn factors_of_year<'s>(zone: &Zone, factors: &'s FactorSet, year: i16) -> Vec<(&'static str, Found<'s, MgPerUnit>)> {
+    let profile = zone.profile();
+    let grid = |method| factors.electricity(method, &profile.region, year);
+    let residual = grid(GridMethod::Residual)
+        .or_else(|_| grid(GridMethod::Average).map(|found| Found { tier: FactorTier::AverageForResidual, ..found }));
+    let gas = |gas| factors.combustion_of_gas(profile, gas, profile.gwp).ok().flatten();
+    let found = [
+        (GridMethod::Residual.as_str(), residual.ok()),
+        (GridMethod::ParkFossil.as_str(), grid(GridMethod::ParkFossil).ok()),
+        (GridMethod::ParkGreen.as_str(), grid(GridMethod::ParkGreen).ok()),
+        (CombustionGas::Methane.as_str(), gas(CombustionGas::Methane)),
+        (CombustionGas::NitrousOxide.as_str(), gas(CombustionGas::NitrousOxide)),
+    ];
+    found.into_iter().filter_map(|(name, found)| found.map(|found| (name, found))).collect()
+}

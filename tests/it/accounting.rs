@@ -1,0 +1,196 @@
+//! Scopes, market-based electricity and reports of a small zone, against figures worked out by hand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nengtan::config::zone_folder;
+use nengtan::domain::units::Millis;
+use nengtan::engine::Engine;
+
+use crate::harness::folder;
+use crate::harness::ledger::{Row, report, show};
+
+const ZONE: &str = "[zone]\nid = \"tiny\"\nname_en = \"Tiny zone\"\nname_zh = \"小园区\"\ntime_zone = \"Asia/Shanghai\"\nregion = \"CN-SD\"\nlatitude = 36.07\nlongitude = 120.38\n";
+const METERS: &str = "meter,entity,parent,level,boundary,carrier,item,direction,unit,resolution,multiplier,width_digits,rating,serial,valid_from,gateway,formula
+M-1,E-1,,entry,yes,electricity,active_energy_import_kwh,import,kwh,0.01,1,6,400,S-1,2026-01-01T00:00:00+08:00,GW-1,
+M-2,E-2,,entry,yes,electricity,active_energy_import_kwh,import,kwh,0.01,1,6,400,S-2,2026-01-01T00:00:00+08:00,GW-1,
+G-1,E-1,,entry,yes,natural_gas,volume_m3,import,m3,0.01,1,6,400,S-3,2026-01-01T00:00:00+08:00,GW-1,
+";
+const ENTRIES: &str = "id,entity,from,to,kind,substance,quantity,unit,factor_kg_co2e,factor_source,recorded
+DIESEL,E-1,2026-01-01,2027-01-01,fuel,diesel,365,kg,,,2026-01-08
+SF6,tiny,2026-01-10,2026-01-11,top_up,SF6,0.1,kg,,,2026-01-11
+WASTE,E-2,2026-01-01,2026-02-01,activity,food waste,10,t,420,canteen study,2026-02-01
+WOOD,E-2,2026-01-01,2026-02-01,sink,wood growth,2,ha,50,forest survey,2026-02-01
+";
+const CONTRACTS: &str = "id,entity,from,to,energy_mwh,factor_kg_co2_per_kwh,green,source,recorded
+CHP,E-1,2026-01-01,2026-02-01,4,0.1,no,contract,2026-01-01
+";
+const CERTIFICATES: &str = "first_serial,last_serial,entity,from,to,factor_kg_co2_per_kwh,source,recorded
+GEC-001,GEC-003,E-1,2026-01-01,2026-02-01,0,register,2026-02-01
+GEC-004,GEC-007,tiny,2026-01-01,2026-02-01,0,register,2026-02-01
+";
+
+fn zone(folder: &Path) -> PathBuf {
+    let zone = folder.join("zone");
+    fs::create_dir_all(&zone).unwrap();
+    let feature = |number: u8| {
+        format!(
+            r#"{{"type":"Feature","geometry":{{"type":"Point","coordinates":[120.2,36.2]}},"properties":{{"id":"E-{number}","name_en":"Works {number}","name_zh":"工厂{number}","kind":"factory","floor_area_m2":1000}}}}"#
+        )
+    };
+    let entities = format!(r#"{{"type":"FeatureCollection","features":[{},{}]}}"#, feature(1), feature(2));
+    for (name, text) in [
+        ("zone.toml", ZONE),
+        ("meters.csv", METERS),
+        ("entities.geojson", &entities),
+        ("entries.csv", ENTRIES),
+        ("contracts.csv", CONTRACTS),
+        ("certificates.csv", CERTIFICATES),
+    ] {
+        fs::write(zone.join(name), text).unwrap();
+    }
+    zone
+}
+
+/// January 2026: 10,000 and 5,000 kWh, and 1,000 m³ of gas, read twice each.
+fn january(folder: &Path) -> PathBuf {
+    let data = folder.join("data");
+    let read = zone_folder::load(&zone(folder)).unwrap();
+    let mut engine = Engine::open(&data, read.zone, read.factors, read.alert_rules).unwrap();
+    // 2026-02-01 00:00 +08:00.
+    let wall = Millis(1_769_875_200_000);
+    for (at, values) in [("2026-01-01", [0, 0, 0]), ("2026-02-01", [10_000, 5_000, 1_000])] {
+        for (meter, item, value) in [
+            ("M-1", "active_energy_import_kwh", values[0]),
+            ("M-2", "active_energy_import_kwh", values[1]),
+            ("G-1", "volume_m3", values[2]),
+        ] {
+            let reading = format!(r#"{{"meter":"{meter}","at":"{at}T00:00:00+08:00","seq":{value},"values":{{"{item}":{value}}}}}"#);
+            engine.apply("nengtan/tiny/gw/GW-1/telemetry", reading.as_bytes(), wall).unwrap();
+        }
+    }
+    engine.commit().unwrap();
+    data
+}
+
+fn number(row: &Row, column: &str) -> f64 {
+    row[column].as_f64().unwrap_or_else(|| panic!("{column} of {row:?}"))
+}
+
+fn close(seen: f64, wanted: f64) -> bool {
+    (seen - wanted).abs() <= 1e-9 * wanted.abs().max(1.0)
+}
+
+fn sum(rows: &[Row], (entity, scope, method): (&str, i64, &str)) -> f64 {
+    let of = |row: &&Row| row["entity"] == entity && row["scope"] == scope && row["method"] == method;
+    rows.iter().filter(of).map(|row| number(row, "kg_co2e")).sum()
+}
+
+/// Shandong 0.6191 kg/kWh (2023), residual mix 0.6096, gas 2.014728 kg/m³ (38.931 MJ/Nm³ × 0.9318), diesel 3.09591 kg/kg (GB/T 32151.22-2024),
+/// CH4 and N2O of IPCC 2006 with AR5 (28 and 265), SF6 23,500.
+///
+/// The contract's 4,000 kWh at 0.1 and 3 certificates leave 3,000 of E-1's 10,000 kWh; the zone's 4 certificates are shared out 3 : 5, so that 1,500 and
+/// 2,500 kWh stay at the residual. A 365 kg year of diesel has 31 kg in January.
+const BY_HAND: [(&str, i64, &str, f64); 13] = [
+    ("E-1", 1, "location", 2_014.728 + 1.016 + 0.961 + 95.973_21 + 0.111_073 + 0.210_242),
+    ("E-1", 2, "location", 6_191.0),
+    ("E-1", 2, "market", 400.0 + 914.4),
+    ("E-2", 1, "location", 0.0),
+    ("E-2", 1, "sink", -100.0),
+    ("E-2", 2, "location", 3_095.5),
+    ("E-2", 2, "market", 1_524.0),
+    ("E-2", 3, "location", 4_200.0),
+    ("tiny", 1, "location", 2_112.999_525 + 2_350.0),
+    ("tiny", 1, "sink", -100.0),
+    ("tiny", 2, "location", 9_286.5),
+    ("tiny", 2, "market", 2_838.4),
+    ("tiny", 3, "location", 4_200.0),
+];
+
+#[test]
+fn scopes_and_methods_come_out_as_worked_out_by_hand_however_the_time_is_cut() {
+    let folder = folder();
+    let data = january(folder.path());
+    let inventory = report(&data, &["inventory"]);
+    let total = show(&data, &["carbon"]);
+    let days = show(&data, &["carbon", "--by", "day"]);
+    let quarters = show(&data, &["carbon", "--by", "15min", "--from", "2026-01-01", "--to", "2026-02-01"]);
+    for (entity, scope, method, kg) in BY_HAND {
+        for (what, rows) in [("inventory", &inventory), ("total", &total), ("days", &days), ("15min", &quarters)] {
+            let seen = sum(rows, (entity, scope, method));
+            assert!(close(seen, kg), "{what}: {entity} scope {scope} {method}: {seen}, by hand {kg}");
+        }
+    }
+    let columns: Vec<&str> = inventory[0].keys().map(String::as_str).collect();
+    let wanted = ["entity", "scope", "method", "source_stream", "quantity", "unit", "factor", "factor_unit", "factor_source", "kg_co2e"];
+    assert!(columns.len() == wanted.len() && wanted.iter().all(|column| columns.contains(column)), "{columns:?}");
+    for row in &inventory {
+        assert!(close(number(row, "quantity") * number(row, "factor"), number(row, "kg_co2e")), "{row:?}");
+    }
+}
+
+#[test]
+fn no_kilowatt_hour_is_covered_twice() {
+    let folder = folder();
+    let inventory = report(&january(folder.path()), &["inventory"]);
+    for (entity, bought_kwh) in [("E-1", 10_000.0), ("E-2", 5_000.0), ("tiny", 15_000.0)] {
+        let of = |row: &&Row| row["entity"] == entity && row["method"] == "market" && row["unit"] == "kWh";
+        let covered: f64 = inventory.iter().filter(of).map(|row| number(row, "quantity")).sum();
+        assert!(close(covered, bought_kwh), "{entity}: {covered} kWh of {bought_kwh}");
+    }
+    let certificates = |row: &&Row| row["entity"] == "tiny" && row["source_stream"].as_str().unwrap().contains("certificate");
+    let cancelled: f64 = inventory.iter().filter(certificates).map(|row| number(row, "quantity")).sum();
+    assert!(close(cancelled, 7_000.0), "seven certificates cover {cancelled} kWh");
+}
+
+/// kgce: 10,000 × 0.1229 + 1,000 × 1.237764 (38.931 × 0.9318 / 29.3076) = 2,466.764 calorific; 2,856 + 1,237.764 = 4,093.764 primary.
+#[test]
+fn factory_and_park_figures_come_out_as_worked_out_by_hand() {
+    let folder = folder();
+    let data = january(folder.path());
+    let value = |rows: &[Row], entity: &str, name: &str| {
+        let row = rows.iter().find(|row| row["entity"] == entity && row["indicator"] == name);
+        number(row.unwrap_or_else(|| panic!("{entity} has no {name}")), "value")
+    };
+    let factory = report(&data, &["factory"]);
+    for (name, wanted) in [
+        ("tce_calorific", 2.466_764),
+        ("tce_primary", 4.093_764),
+        ("scope_2_market_t_co2e", 1.314_4),
+        // 2.112999525 + 6.191 t over 1,000 m².
+        ("kg_co2e_per_m2", 8.303_999_525),
+        // (2.112999525 + 1.3144) / 2.466764, and over 4.093764.
+        ("t_co2e_market_per_tce_calorific", 1.389_431_468),
+        ("t_co2e_market_per_tce_primary", 0.837_224_502),
+        // 3,000 by its own certificates and 1,500 by the zone's, of 10,000 kWh.
+        ("non_fossil_share_of_electricity_pct", 45.0),
+        // 4,500 × 0.1229 = 553.05 of 2,466.764 kgce.
+        ("non_fossil_share_of_tce_calorific_pct", 22.420_061_3),
+    ] {
+        let seen = value(&factory, "E-1", name);
+        assert!((seen - wanted).abs() < 1e-8 * wanted, "{name}: {seen}, by hand {wanted}");
+    }
+    let base = factory.iter().find(|row| row["indicator"] == "t_co2e_market_per_tce_calorific" && row["threshold"] == 1.8).unwrap();
+    assert!((number(base, "gap") + 0.410_568_532).abs() < 1e-8 && base["met"] == "yes", "{base:?}");
+    let park = report(&data, &["park"]);
+    // Gas 2,014.728 + diesel 95.97321 + (15,000 − 7,000 green) × 0.8325 = 8,770.70121 kg of 3,081.264 kgce.
+    let seen = value(&park, "tiny", "park_rule_t_co2_per_tce_calorific");
+    assert!((seen - 2.846_462_104).abs() < 1e-8, "{seen}");
+    let untold = park.iter().find(|row| row["indicator"] == "waste_heat_use_pct").unwrap();
+    assert!(untold["value"].is_null() && untold["gap"].is_null() && untold["threshold"] == 50.0, "{untold:?}");
+}
+
+#[test]
+fn a_changed_entry_changes_and_a_removed_one_goes_at_the_next_start() {
+    let folder = folder();
+    let data = january(folder.path());
+    let zone = folder.path().join("zone");
+    let changed =
+        ENTRIES.replace("SF6,0.1,kg", "SF6,0.2,kg").lines().filter(|line| !line.starts_with("WOOD")).collect::<Vec<_>>().join("\n");
+    fs::write(zone.join("entries.csv"), changed).unwrap();
+    let read = zone_folder::load(&zone).unwrap();
+    drop(Engine::open(&data, read.zone, read.factors, read.alert_rules).unwrap());
+    let inventory = report(&data, &["inventory", "--year", "2026"]);
+    assert!(close(sum(&inventory, ("tiny", 1, "location")), 2_112.999_525 + 4_700.0));
+    assert!(inventory.iter().all(|row| row["method"] != "sink"));
+}
