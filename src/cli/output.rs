@@ -143,7 +143,7 @@ fn drawn(table: &Table, format: Format) -> String {
             let aligned = comfy_table::Cell::new(shown(cell));
             match cell {
                 Cell::Integer(_) | Cell::Real(_) => aligned.set_alignment(CellAlignment::Right),
-                Cell::Null | Cell::Text(_) => aligned,
+                Cell::Null | Cell::Boolean(_) | Cell::Text(_) => aligned,
             }
         }));
     }
@@ -153,6 +153,7 @@ fn drawn(table: &Table, format: Format) -> String {
 fn shown(cell: &Cell) -> String {
     match cell {
         Cell::Null => String::new(),
+        Cell::Boolean(value) => value.to_string(),
         Cell::Integer(value) => value.to_string(),
         Cell::Real(value) if value.abs() >= 1000.0 => grouped(*value),
         Cell::Real(value) => {
@@ -191,6 +192,7 @@ fn grouped(value: f64) -> String {
 fn plain(cell: &Cell) -> String {
     match cell {
         Cell::Null => String::new(),
+        Cell::Boolean(value) => value.to_string(),
         Cell::Integer(value) => value.to_string(),
         Cell::Real(value) => value.to_string(),
         Cell::Text(text) => text.clone(),
@@ -201,6 +203,7 @@ fn json_object(columns: &[String], row: &[Cell]) -> serde_json::Value {
     let object = columns.iter().zip(row).map(|(column, cell)| {
         let value = match cell {
             Cell::Null => serde_json::Value::Null,
+            Cell::Boolean(value) => (*value).into(),
             Cell::Integer(value) => (*value).into(),
             Cell::Real(value) => serde_json::Number::from_f64(*value).map_or(serde_json::Value::Null, Into::into),
             Cell::Text(text) => text.as_str().into(),

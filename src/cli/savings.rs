@@ -8,8 +8,8 @@ use anyhow::Context;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use super::CliError;
 use super::output::{self, Format};
+use super::{CliError, claims};
 use crate::domain::calendar::Span;
 use crate::domain::units::Millis;
 use crate::savings::case::{Case, Periods, Texts};
@@ -48,6 +48,10 @@ pub struct Arguments {
 enum Action {
     /// Judge the savings model on a folder of one meter's readings and weather.
     Evaluate(EvaluateArguments),
+    /// Fit baselines from the ledger; those in force stay as they are.
+    Fit(claims::FitArguments),
+    /// Show what was saved against the baselines, with its 90 % interval.
+    Show(claims::ShowArguments),
 }
 
 #[derive(clap::Args)]
@@ -68,6 +72,8 @@ struct EvaluateArguments {
 pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
     match &arguments.action {
         Action::Evaluate(arguments) => evaluate(arguments),
+        Action::Fit(arguments) => claims::fit(arguments),
+        Action::Show(arguments) => claims::show(arguments),
     }
 }
 
@@ -191,7 +197,7 @@ fn figures(fitted: &Fitted, evaluation: &Evaluation, fit_ms: f64) -> Vec<Cell> {
         Cell::Real(evaluation.metered_kwh),
         quality.fitted.map(|spread| spread.cv_rmse).into(),
         quality.fitted.map(|spread| spread.nmbe).into(),
-        Cell::Integer(fitted.provisional.into()),
+        Cell::Boolean(fitted.provisional),
         Cell::Real(fit_ms),
         Cell::Null,
         if events.is_empty() { Cell::Null } else { events.join("; ").into() },

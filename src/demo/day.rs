@@ -86,7 +86,7 @@ fn real(cell: &Cell) -> f64 {
     match cell {
         Cell::Real(value) => *value,
         Cell::Integer(value) => *value as f64,
-        Cell::Null | Cell::Text(_) => 0.0,
+        Cell::Null | Cell::Boolean(_) | Cell::Text(_) => 0.0,
     }
 }
 

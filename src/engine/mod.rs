@@ -4,6 +4,7 @@
 //! is a function of the set of accepted readings and events, never of their order, and no effect precedes its commit.
 
 mod channel;
+mod drivers;
 mod readings;
 pub mod rejection;
 mod restore;
@@ -17,6 +18,8 @@ use crate::accounting::{Book, YearFactors, assess};
 use crate::alerts::Transition;
 use crate::alerts::silence::GatewayVoice;
 use crate::alerts::threshold::Threshold;
+use crate::claims::ClaimError;
+use crate::claims::keep::Keeper;
 use crate::domain::alert_rules::AlertRules;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::LedgerUnit;
@@ -46,6 +49,8 @@ pub enum EngineError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Factor(#[from] MissingFactor),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
 }
 
 /// What one item of a meter is to the engine.
@@ -150,6 +155,9 @@ pub struct Engine {
     heard_from: Option<Millis>,
     /// Since when the broker's alert fires.
     broker_lost_since: Option<Millis>,
+    /// Rows of weather gauges.
+    weather: Vec<RowId>,
+    savings: Keeper,
     batch: Batch,
     effects: Effects,
     changes: Changes,
@@ -220,7 +228,9 @@ impl Engine {
         let mut effects = std::mem::take(&mut self.effects);
         effects.transitions.clone_from(&self.batch.transitions);
         if !self.batch.is_empty() {
+            self.savings.note(&self.batch);
             self.store.commit(&mut self.batch, &mut self.calendar)?;
+            self.savings.catch_up(&mut self.store)?;
         }
         Ok(effects)
     }

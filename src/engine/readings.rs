@@ -249,7 +249,11 @@ impl Engine {
     fn take_gauge(&mut self, meter: usize, item: usize, value: f64, at: Millis, seq: i64) {
         let gauge = &mut self.meters[meter].items[item];
         let ItemKind::Gauge(row, place) = gauge.kind else { return };
-        self.batch.gauges.push(GaugeRow { at, channel: row, place, value, seq });
+        let gauge = GaugeRow { at, channel: row, place, value, seq };
+        self.batch.gauges.push(gauge);
+        if self.weather.contains(&row) {
+            self.batch.weather.push(gauge);
+        }
         let live = self.zone.profile().live_from.is_none_or(|live_from| live_from <= at);
         let newest = self.meters[meter].newest.is_none_or(|newest| newest <= at);
         if newest {

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::channel::{RegisterChannel, Sharing};
+use super::drivers::drivers;
 use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState, Watch};
 use crate::accounting::Book;
 use crate::alerts::BROKER_RULE;
 use crate::alerts::mean::OpenInterval;
 use crate::alerts::silence::GatewayVoice;
 use crate::alerts::threshold::{Phase, Threshold};
+use crate::claims::keep::Keeper;
 use crate::domain::alert_rules::{AlertRules, Signal};
 use crate::domain::calendar::LocalCalendar;
-use crate::domain::channel::{Channel, ChannelKind, LedgerUnit, RegisterSpec};
+use crate::domain::channel::{Carrier, Channel, ChannelKind, LedgerUnit, RegisterSpec};
 use crate::domain::factors::FactorSet;
 use crate::domain::units::{HOUR_MS, Millis};
 use crate::domain::zone::Zone;
@@ -63,6 +65,8 @@ impl Engine {
             next: clock.map_or(Millis(i64::MIN), |(_, next)| next),
             heard_from: zone.profile().live_from,
             broker_lost_since: None,
+            weather: Vec::new(),
+            savings: Keeper::default(),
             batch: Batch::default(),
             effects: Effects::default(),
             changes: Changes::default(),
@@ -76,6 +80,7 @@ impl Engine {
         engine.restore_windows(&latest)?;
         engine.restore_thresholds(&latest)?;
         engine.store.keep_rows()?;
+        engine.restore_drivers()?;
         engine.restore_silence()?;
         engine.restore_gaps()?;
         engine.assess_every_book()?;
@@ -147,6 +152,25 @@ impl Engine {
             state.items.shrink_to_fit();
             self.meters.push(state);
         }
+        Ok(())
+    }
+
+    fn restore_drivers(&mut self) -> Result<(), EngineError> {
+        let explaining = |channel: &&Channel| match channel.carrier {
+            Carrier::Weather | Carrier::Production => !matches!(channel.kind, ChannelKind::Virtual { .. }),
+            Carrier::Electricity | Carrier::NaturalGas | Carrier::Heat | Carrier::Steam | Carrier::Water => false,
+        };
+        let mut rows = FxHashMap::default();
+        for channel in self.zone.channels().iter().filter(explaining) {
+            let meter = &self.zone.meter(channel.meter).id;
+            let (row, _) = self.store.channel_row(&row_of(&self.zone, channel, meter))?;
+            rows.insert(channel.id, row);
+            if channel.carrier == Carrier::Weather {
+                self.weather.push(row);
+            }
+        }
+        let drivers = drivers(&self.zone, &rows, &self.entities);
+        self.store.keep_drivers(self.zone.profile().interval_ms, self.zone.day_types(), &drivers)?;
         Ok(())
     }
 

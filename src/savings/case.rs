@@ -9,7 +9,7 @@ use crate::domain::calendar::{DayType, DayTypes, Span};
 use crate::domain::units::{HOUR_MS, Millis};
 
 /// Weather before the baseline that the slow means may start with, hours: over three time constants of the slowest.
-const WARM_UP_HOURS: i64 = 240;
+pub const WARM_UP_HOURS: i64 = 240;
 /// Longest case: more would be a mistyped year.
 const CASE_HOURS_MAX: i64 = 20 * 366 * 24;
 

@@ -3,13 +3,14 @@
 //! Only hours with a reading and all inputs are counted, in the counterfactual as in the metered energy, so a gap is neither a saving nor a
 //! loss. Invariant: all figures are finite.
 
+use serde::{Deserialize, Serialize};
+
 use super::case::Case;
 use super::events::{Kind, Residual, Shift, strongest_shift};
-use super::hours::{Hour, hours};
+use super::hours::{Hour, Inputs, hours};
 use super::model::{Baseline, Training};
-use super::sufficiency::{MONTHS_MIN, MONTHS_OF_A_YEAR, full_months, possible_from};
+use super::sufficiency::{DAYS_BEYOND_MIN, MONTHS_MIN, MONTHS_OF_A_YEAR, full_months, is_enough, possible_from};
 use super::uncertainty::{Noise, Stretch};
-use super::weather::TemperatureRange;
 use crate::domain::units::Millis;
 
 /// Share of the reporting period's metered hours that must have all inputs: the rest might be the very hours that matter.
@@ -21,7 +22,8 @@ const MEAN_SHARE_MIN: f64 = 1e-6;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     #[error(
-        "the baseline has {full} full months of readings with all inputs, wanted {MONTHS_MIN}; possible from {possible_from} on if readings go on"
+        "the baseline has {full} full months of readings with all inputs, wanted {MONTHS_MIN} and {DAYS_BEYOND_MIN} days; \
+         baseline building, possible from {possible_from} on if readings go on"
     )]
     BaselineBuilding { full: i64, possible_from: String },
     #[error("there is no temperature in the baseline; wanted one for each hour")]
@@ -42,14 +44,14 @@ pub enum Refusal {
 
 /// Root mean square and mean of residuals as fractions of the mean load (CV(RMSE) and NMBE of ASHRAE Guideline 14, 2014, without its
 /// correction for parameters, which a ridge has no count of).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub cv_rmse: f64,
     pub nmbe: f64,
 }
 
 /// How well the baseline explains its own year. `None` where the mean load is nothing and no yardstick.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Of the hours that the fit saw, as the guideline and other models' figures have it.
     pub fitted: Option<Spread>,
@@ -62,9 +64,11 @@ pub struct Quality {
     pub hours_unexplained: usize,
 }
 
-/// A fitted baseline with what it was fitted on.
+/// A fitted baseline: all that a prediction, its interval and a report need. Frozen: nothing changes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fitted {
-    hours: Vec<Option<Hour>>,
+    pub inputs: Inputs,
+    pub drivers: Vec<String>,
     pub baseline: Baseline,
     pub noise: Noise,
     pub quality: Quality,
@@ -119,12 +123,12 @@ impl Evaluation {
 /// Fits the baseline of a case.
 pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
     let baseline_slots = case.slots(case.periods.baseline);
-    let range = TemperatureRange::of(case.temperature_c[baseline_slots.clone()].iter().flatten().copied()).ok_or(Refusal::NoTemperature)?;
+    let inputs = Inputs::of(case).ok_or(Refusal::NoTemperature)?;
     check_drivers(case)?;
-    let hours = hours(case, range);
+    let hours = hours(case, &inputs);
     let usable: Vec<bool> = hours.iter().zip(&case.meter_kwh).map(|(hour, metered)| hour.is_some() && metered.is_some()).collect();
     let full = full_months(case, &usable);
-    if full < MONTHS_MIN {
+    if !is_enough(case, full) {
         return Err(Refusal::BaselineBuilding { full, possible_from: possible_from(case, full) });
     }
     let provisional = full < MONTHS_OF_A_YEAR;
@@ -133,7 +137,7 @@ pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
     let training = Training { hours: &used, metered_kwh: &metered_kwh, a_year: !provisional };
     let (baseline, residuals) = Baseline::fit(training).map_err(|_| Refusal::Unsolvable)?;
     let weeks: Vec<i64> = used.iter().map(|hour| hour.moment.week).collect();
-    let noise = Noise::of(&residuals.cross_validated_kwh, &weeks, provisional, residuals.influence_kwh);
+    let noise = Noise::of(&residuals.cross_validated_kwh, &weeks, provisional, &residuals.influence_kwh);
     let metered_hours = case.meter_kwh[baseline_slots.clone()].iter().flatten().count();
     let quality = Quality {
         fitted: spread(&metered_kwh, &residuals.fitted_kwh),
@@ -154,7 +158,8 @@ pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
         })
         .collect();
     let shift = strongest_shift(&left_over, &noise);
-    Ok(Fitted { hours, baseline, noise, quality, provisional, shift })
+    let drivers = case.drivers.iter().map(|driver| driver.name.clone()).collect();
+    Ok(Fitted { inputs, drivers, baseline, noise, quality, provisional, shift })
 }
 
 /// Without a driver the model would fit well and judge wrongly, so its gaps are never passed over in silence.
@@ -190,10 +195,11 @@ impl Fitted {
     /// Holds the reporting period against the baseline.
     pub fn evaluate(&self, case: &Case) -> Result<Evaluation, Refusal> {
         let slots = case.slots(case.periods.reporting);
+        let hours = hours(case, &self.inputs);
         let metered = case.meter_kwh[slots.clone()].iter().flatten().count();
         let reported: Vec<(&Hour, ReportedHour)> = slots
             .filter_map(|slot| {
-                let hour = self.hours[slot].as_ref()?;
+                let hour = hours[slot].as_ref()?;
                 let baseline_kwh = self.baseline.predict_kwh(hour);
                 Some((hour, ReportedHour { at: case.at(slot), baseline_kwh, metered_kwh: case.meter_kwh[slot] }))
             })

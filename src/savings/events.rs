@@ -4,6 +4,8 @@
 //! photovoltaics are not taken for a saving, but gives no thresholds: those here are set wide of what placebo meters show.
 //! A shift that fills the whole period stands out from nothing and is left to the savings themselves.
 
+use serde::{Deserialize, Serialize};
+
 use super::hours::{DayKind, Moment};
 use super::uncertainty::Noise;
 
@@ -27,7 +29,7 @@ const NIGHT_HOURS: [u8; 6] = [22, 23, 0, 1, 2, 3];
 const NIGHT_SHARE_MAX: f64 = 0.2;
 const WEEKEND_SHARE_MIN: f64 = 0.6;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Something changed that the baseline's inputs do not tell.
     NonRoutine,
@@ -35,7 +37,7 @@ pub enum Kind {
     Photovoltaics,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shift {
     pub kind: Kind,
     /// Local days since 1970-01-01; the last one belongs to the shift.
@@ -168,7 +170,6 @@ fn has_the_shape_of_the_sun(residuals: &[Residual<'_>], inside: impl Fn(&Moment)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use faer::Mat;
 
     /// A year of residuals of a load of 100 kW, whose days swing by ±5 kW; `shift_kw` gets day and hour.
     fn year(shift_kw: impl Fn(i64, u8, DayKind) -> f64) -> Option<Shift> {
@@ -188,7 +189,8 @@ mod tests {
                 residual_kwh: swing(moment.day) + shift_kw(moment.day, moment.hour_of_day, moment.kind),
             })
             .collect();
-        let noise = Noise { week_sd_kwh: 300.0, inflation: 1.5, weeks: 52.0, provisional: false, influence_kwh: Mat::zeros(1, 1) };
+        let noise =
+            Noise { week_sd_kwh: 300.0, inflation: 1.5, weeks: 52.0, provisional: false, hour_sd_kwh: 1.0, influence_kwh: Vec::new() };
         strongest_shift(&residuals, &noise)
     }
 

@@ -3,6 +3,8 @@
 //! Which columns there are is settled once, from the baseline's hours, and frozen with it. Invariant: a term's value is a function of one
 //! hour alone, so a reporting hour is predicted without its neighbours.
 
+use serde::{Deserialize, Serialize};
+
 use super::hours::{DayKind, Hour, Production};
 use super::weather::quantile;
 
@@ -13,7 +15,7 @@ const KNOT_SHARE_MIN: f64 = 0.02;
 const SLOW_KNOT_SHARE_MIN: f64 = 0.05;
 
 /// A straight line, or one that starts at a knot.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Shape {
     Linear,
     Above(f64),
@@ -29,7 +31,7 @@ impl Shape {
 }
 
 /// Which temperature: of the hour, or a slow mean.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Warmth {
     Now,
     Mean6,
@@ -48,7 +50,7 @@ impl Warmth {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Activity {
     Quantity,
     Running,
@@ -74,7 +76,7 @@ impl Activity {
 }
 
 /// Global irradiance g in kW/m².
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Sun {
     Linear,
     Squared,
@@ -83,7 +85,7 @@ pub enum Sun {
     Cosine,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Term {
     Intercept,
     HourOn(DayKind, u8),
@@ -141,7 +143,7 @@ fn flag(holds: bool) -> f64 {
 }
 
 /// A column and its ridge weight.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     pub term: Term,
     pub weight: f64,

@@ -4,6 +4,7 @@
 //! cross-validated comes from a fit, of both levels, without any hour of its week's block.
 
 use faer::{Mat, MatRef};
+use serde::{Deserialize, Serialize};
 
 use super::features::{Column, Design};
 use super::hours::Hour;
@@ -28,7 +29,7 @@ pub struct Training<'a> {
 }
 
 /// One regression's columns and coefficients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Level {
     columns: Vec<Column>,
     scales: Vec<Scale>,
@@ -44,7 +45,7 @@ impl Level {
 }
 
 /// A frozen baseline.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     pooled: Level,
     hourly: Level,

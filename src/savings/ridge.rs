@@ -19,7 +19,7 @@ const SPREAD_MIN: f64 = 1e-9;
 pub struct Unsolvable;
 
 /// How a raw column becomes a standardised one: (value − `shift`) × `factor`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scale {
     pub shift: f64,
     pub factor: f64,

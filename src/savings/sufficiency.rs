@@ -8,6 +8,8 @@ use crate::domain::units::Millis;
 
 /// Fewer full months carry no claim.
 pub const MONTHS_MIN: i64 = 3;
+/// Three months and nothing more are refused, too: the claim begins once the fourth month has a week.
+pub const DAYS_BEYOND_MIN: i64 = 7;
 /// From here on the baseline has seen the seasons and is no longer provisional.
 pub const MONTHS_OF_A_YEAR: i64 = 11;
 /// No case is longer.
@@ -31,6 +33,20 @@ pub fn full_months(case: &Case, used: &[bool]) -> i64 {
         .sum()
 }
 
+/// Whether a baseline with so many full months carries a claim, if only a provisional one.
+#[must_use]
+pub fn is_enough(case: &Case, full: i64) -> bool {
+    let earliest = earliest_end(case.periods.baseline.start, &case.periods.time_zone);
+    MONTHS_MIN <= full && earliest.timestamp() <= case.periods.baseline.end.timestamp()
+}
+
+/// The earliest end of a baseline that begins at `start` and has no gap.
+#[must_use]
+pub fn earliest_end(start: Millis, time_zone: &jiff::tz::TimeZone) -> Zoned {
+    let least = jiff::Span::new().months(MONTHS_MIN).days(DAYS_BEYOND_MIN);
+    start.timestamp().to_zoned(time_zone.clone()).saturating_add(least)
+}
+
 /// The local date on which a baseline with `full` months so far will have enough, if readings go on without gaps.
 #[must_use]
 pub fn possible_from(case: &Case, full: i64) -> String {
@@ -39,7 +55,7 @@ pub fn possible_from(case: &Case, full: i64) -> String {
     // A begun month counts: the months are those of the baseline's start.
     let start = local(case, case.periods.baseline.start);
     let months = (0..MONTHS_MAX).find(|months| end < start.saturating_add(jiff::Span::new().months(*months))).unwrap_or(0);
-    start.saturating_add(jiff::Span::new().months(months - 1 + missing)).date().to_string()
+    start.saturating_add(jiff::Span::new().months(months - 1 + missing).days(DAYS_BEYOND_MIN)).date().to_string()
 }
 
 fn local(case: &Case, at: Millis) -> Zoned {

@@ -101,15 +101,41 @@ fn six_weeks_of_more_base_load_are_flagged_and_photovoltaics_are_no_saving() {
 }
 
 #[test]
-fn a_short_baseline_is_refused_and_one_of_three_months_provisional() {
-    let wanted = Refusal::BaselineBuilding { full: 2, possible_from: "2023-04-01".to_owned() };
-    assert_eq!(fit(&office(89 * 24)).err(), Some(wanted));
-    let case = office(90 * 24);
+fn a_baseline_of_three_months_is_refused_and_one_of_a_little_more_provisional() {
+    for (days, full) in [(89, 2), (90, 3), (96, 3)] {
+        let wanted = Refusal::BaselineBuilding { full, possible_from: "2023-04-08".to_owned() };
+        assert_eq!(fit(&office(days * 24)).err(), Some(wanted), "{days} days");
+    }
+    let case = office(97 * 24);
     let fitted = fit(&case).unwrap();
     assert!(fitted.provisional);
     let evaluation = fitted.evaluate(&case).unwrap();
     // Summer was never seen: the interval has to say so, if the figure cannot.
     assert!(evaluation.half_width_kwh > 0.025 * evaluation.counterfactual_kwh);
+}
+
+#[test]
+fn three_months_without_enough_readings_are_no_three_months() {
+    let mut case = office(110 * 24);
+    let baseline = case.slots(case.periods.baseline);
+    // Five days of March.
+    case.meter_kwh[baseline.start + 65 * 24..baseline.start + 70 * 24].fill(None);
+    let wanted = Refusal::BaselineBuilding { full: 2, possible_from: "2023-05-08".to_owned() };
+    assert_eq!(fit(&case).err(), Some(wanted));
+}
+
+#[test]
+fn a_frozen_baseline_is_the_same_after_it_was_written_and_read() {
+    let mut case = office(YEAR_HOURS);
+    case.relative_humidity_pct = Some((0..case.meter_kwh.len()).map(|hour| Some(60.0 + 20.0 * noise(hour))).collect());
+    case.drivers
+        .push(Driver { name: "tonnes".to_owned(), quantity: (0..case.meter_kwh.len()).map(|hour| Some(1.0 + noise(hour + 5))).collect() });
+    let fitted = fit(&case).unwrap();
+    let text = serde_json::to_string(&fitted).unwrap();
+    let read: super::evaluation::Fitted = serde_json::from_str(&text).unwrap();
+    assert!(read == fitted);
+    let (before, after) = (fitted.evaluate(&case).unwrap(), read.evaluate(&case).unwrap());
+    assert_eq!((before.savings_kwh(), before.half_width_kwh), (after.savings_kwh(), after.half_width_kwh));
 }
 
 #[test]
@@ -138,12 +164,12 @@ fn what_cannot_be_judged_is_refused() {
     case.drivers.clear();
     case.temperature_c[baseline].fill(None);
     assert_eq!(fit(&case).err(), Some(Refusal::NoTemperature));
-    let mut silent = office(90 * 24);
+    let mut silent = office(100 * 24);
     let reporting_slots = silent.slots(silent.periods.reporting);
     silent.meter_kwh[reporting_slots.clone()].fill(None);
     let fitted = fit(&silent).unwrap();
     assert_eq!(fitted.evaluate(&silent).err(), Some(Refusal::NothingReported));
-    let mut unseen = office(90 * 24);
+    let mut unseen = office(100 * 24);
     unseen.temperature_c[reporting_slots].fill(None);
     let wanted = Refusal::ReportingInputs { usable: 0, metered: reporting.len() };
     assert_eq!(fit(&unseen).unwrap().evaluate(&unseen).err(), Some(wanted));

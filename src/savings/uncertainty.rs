@@ -4,6 +4,7 @@
 //! several times too narrow.
 
 use faer::Mat;
+use serde::{Deserialize, Serialize};
 
 /// Autocorrelation of weekly totals is counted up to this lag, weeks.
 const LAGS_MAX: usize = 8;
@@ -16,10 +17,14 @@ const ENTITY_CORRELATION: f64 = 0.3;
 /// Standard normal quantile of 95 %: 5 % on each side of a 90 % interval.
 const NORMAL_95: f64 = 1.644_853_626_951_472_2;
 const HOURS_PER_WEEK: f64 = 168.0;
+/// A stretch of fewer hours is at least as uncertain as its hours one by one.
+const HOURS_SHORT: usize = 24;
 
 /// The noise of a baseline.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
+    /// Root mean square of an hour's cross-validated residual, kWh.
+    pub hour_sd_kwh: f64,
     /// Standard deviation of a week's total, kWh.
     pub week_sd_kwh: f64,
     /// What the weeks' autocorrelation makes of a variance.
@@ -27,8 +32,8 @@ pub struct Noise {
     /// Hours of the baseline in weeks.
     pub weeks: f64,
     pub provisional: bool,
-    /// See [`super::model::Residuals::influence_kwh`].
-    pub influence_kwh: Mat<f64>,
+    /// A list per week of the baseline, see [`super::model::Residuals::influence_kwh`]. Seven digits: it is an error's size.
+    pub influence_kwh: Vec<Vec<f32>>,
 }
 
 /// What is predicted for a stretch of hours.
@@ -44,17 +49,19 @@ pub struct Stretch {
 impl Noise {
     /// From the cross-validated residuals and the week of each.
     #[must_use]
-    pub fn of(residuals_kwh: &[f64], weeks: &[i64], provisional: bool, influence_kwh: Mat<f64>) -> Self {
+    pub fn of(residuals_kwh: &[f64], weeks: &[i64], provisional: bool, influence_kwh: &Mat<f64>) -> Self {
         let totals = weekly_totals(residuals_kwh, weeks);
         let present: Vec<f64> = totals.iter().flatten().copied().collect();
         let mean = present.iter().sum::<f64>() / present.len().max(1) as f64;
         let squares: f64 = present.iter().map(|total| (total - mean).powi(2)).sum();
+        let hour_squares = residuals_kwh.iter().map(|residual| residual * residual).sum::<f64>();
         Self {
+            hour_sd_kwh: (hour_squares / residuals_kwh.len().max(1) as f64).sqrt(),
             week_sd_kwh: (squares / present.len().saturating_sub(1).max(1) as f64).sqrt(),
             inflation: bartlett_inflation(&totals),
             weeks: residuals_kwh.len() as f64 / HOURS_PER_WEEK,
             provisional,
-            influence_kwh,
+            influence_kwh: (0..influence_kwh.ncols()).map(|week| influence_kwh.col(week).iter().map(|kwh| *kwh as f32).collect()).collect(),
         }
     }
 
@@ -62,11 +69,15 @@ impl Noise {
     #[must_use]
     pub fn half_width_kwh(&self, stretch: &Stretch) -> f64 {
         let weeks = stretch.hours as f64 / HOURS_PER_WEEK;
-        let noise = self.week_sd_kwh.powi(2) * self.inflation * (weeks + weeks * weeks / self.weeks);
-        let columns = (0..self.influence_kwh.ncols()).map(|week| {
-            let influence = self.influence_kwh.col(week);
-            influence.iter().zip(&stretch.row_sum).map(|(influence, sum)| influence * sum).sum::<f64>()
-        });
+        let mut noise = self.week_sd_kwh.powi(2) * self.inflation * (weeks + weeks * weeks / self.weeks);
+        if stretch.hours < HOURS_SHORT {
+            // Within a day errors cancel each other less than the weeks' totals tell.
+            noise = noise.max(self.hour_sd_kwh.powi(2) * stretch.hours as f64);
+        }
+        let columns = self
+            .influence_kwh
+            .iter()
+            .map(|influence| influence.iter().zip(&stretch.row_sum).map(|(influence, sum)| f64::from(*influence) * sum).sum::<f64>());
         let coefficients: f64 = columns.map(|moved_kwh| moved_kwh * moved_kwh).sum();
         let drift = (if self.provisional { DRIFT_SHARE_PROVISIONAL } else { DRIFT_SHARE } * stretch.magnitude_kwh).powi(2);
         let degrees = DEGREES_OF_FREEDOM_MIN.max(self.weeks / self.inflation - 2.0);
@@ -162,12 +173,22 @@ mod tests {
     #[test]
     fn the_interval_by_hand() {
         // 52 weeks of noise with sd 10, no coefficients' error, 26 weeks: 100·(26 + 676/52) = 3900; drift (0.01 · 5000)² = 2500.
-        let noise = Noise { week_sd_kwh: 10.0, inflation: 1.0, weeks: 52.0, provisional: false, influence_kwh: Mat::zeros(2, 1) };
+        let noise = Noise {
+            hour_sd_kwh: 2.0,
+            week_sd_kwh: 10.0,
+            inflation: 1.0,
+            weeks: 52.0,
+            provisional: false,
+            influence_kwh: vec![vec![0.0, 0.0]],
+        };
         let stretch = Stretch { hours: 26 * 168, row_sum: vec![7.0, 7.0], magnitude_kwh: 5000.0 };
         near(noise.half_width_kwh(&stretch), 1.676 * 80.0, 0.1);
         // A week that moves the coefficients by 3 and −1 kWh, seen 7 times each: (3·7 − 7)² = 196.
-        let moved = Noise { influence_kwh: Mat::from_fn(2, 1, |row, _| [3.0, -1.0][row]), ..noise };
+        let moved = Noise { influence_kwh: vec![vec![3.0, -1.0]], ..noise.clone() };
         near(moved.half_width_kwh(&stretch), 1.676 * 6596_f64.sqrt(), 0.1);
+        // One hour: a week's 100 / 168 = 0.595 and a little is less than the hour's own 2² = 4; no drift, no load.
+        let hour = Stretch { hours: 1, row_sum: vec![0.0, 0.0], magnitude_kwh: 0.0 };
+        near(noise.half_width_kwh(&hour), 1.676 * 2.0, 0.01);
     }
 
     #[test]

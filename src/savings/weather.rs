@@ -49,7 +49,7 @@ pub fn exponential_mean(series: &[Option<f64>], tau_h: f64) -> Vec<Option<f64>> 
 }
 
 /// Temperatures that a baseline has seen. Beyond them its straight lines are guesses.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TemperatureRange {
     pub low_c: f64,
     pub high_c: f64,

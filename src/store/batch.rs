@@ -147,6 +147,8 @@ pub struct Batch {
     /// New or changed marks; the last of equal keys counts.
     pub marks: Vec<(RowId, Mark)>,
     pub gauges: Vec<GaugeRow>,
+    /// Those of `gauges` that are weather.
+    pub weather: Vec<GaugeRow>,
     pub intervals: FxHashMap<(Millis, RowId), IntervalDelta>,
     pub hours: FxHashMap<(Millis, RowId, Book), RollupDelta>,
     pub latest: FxHashMap<RowId, Latest>,
@@ -163,10 +165,25 @@ pub struct Batch {
 
 impl Batch {
     pub fn clear(&mut self) {
-        let Batch { marks, gauges, intervals, hours, latest, transitions, pending, gateways, asked, counts, refusals, dead_letters, now } =
-            self;
+        let Batch {
+            marks,
+            gauges,
+            weather,
+            intervals,
+            hours,
+            latest,
+            transitions,
+            pending,
+            gateways,
+            asked,
+            counts,
+            refusals,
+            dead_letters,
+            now,
+        } = self;
         marks.clear();
         gauges.clear();
+        weather.clear();
         intervals.clear();
         hours.clear();
         latest.clear();
@@ -185,6 +202,7 @@ impl Batch {
         let Batch {
             marks,
             gauges,
+            weather: _,
             intervals: _,
             hours: _,
             latest: _,

@@ -9,6 +9,7 @@ mod latest;
 pub mod read;
 mod readings;
 pub mod restore;
+pub mod savings;
 mod write;
 
 use std::fs::File;
@@ -98,12 +99,14 @@ impl Store {
             0 => {
                 transaction.execute_batch(include_str!("schema.sql"))?;
                 transaction.execute_batch(include_str!("declared.sql"))?;
+                transaction.execute_batch(include_str!("savings.sql"))?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             SCHEMA_VERSION => {}
             seen => return Err(StoreError::Version { file: file.to_owned(), seen }),
         }
         transaction.execute_batch(include_str!("views.sql"))?;
+        transaction.execute_batch(include_str!("savings_views.sql"))?;
         transaction.commit()?;
         Ok(())
     }
@@ -117,6 +120,13 @@ impl Store {
         self.connection.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, text])?;
         Ok(text)
     }
+}
+
+/// Opens a folder's ledger to add rows that no collector writes, beside one that runs or not.
+pub fn open_to_add(folder: &Path) -> Result<Connection, StoreError> {
+    let connection = open_to_read(folder)?;
+    connection.pragma_update(None, "query_only", false)?;
+    Ok(connection)
 }
 
 /// Opens a folder's ledger for reading; any number of processes may, while a collector writes.

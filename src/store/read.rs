@@ -11,6 +11,7 @@ use super::StoreError;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
     Null,
+    Boolean(bool),
     Integer(i64),
     Real(f64),
     Text(String),
@@ -77,6 +78,7 @@ pub fn each_row(
     let width = columns.len();
     let parameters = parameters.iter().map(|cell| match cell {
         Cell::Null => rusqlite::types::Value::Null,
+        Cell::Boolean(value) => (*value).into(),
         Cell::Integer(value) => (*value).into(),
         Cell::Real(value) => (*value).into(),
         Cell::Text(text) => text.clone().into(),

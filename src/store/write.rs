@@ -4,7 +4,7 @@ use rusqlite::{Transaction, params};
 
 use super::batch::{Batch, RollupDelta, RollupKey, RollupLevel, RowId};
 use super::restore::Share;
-use super::{Store, StoreError, readings};
+use super::{Store, StoreError, readings, savings};
 use crate::alerts::Change;
 use crate::domain::calendar::LocalCalendar;
 
@@ -17,6 +17,7 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let values = batch.marks.len() + batch.gauges.len();
         readings::write(&transaction, batch, &mut self.alone)?;
+        savings::weather_gauges(&transaction, batch)?;
         intervals(&transaction, batch)?;
         rollups(&transaction, batch, calendar)?;
         self.unsettled.write(&transaction, &mut batch.latest, values)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::repository;
 
 /// A module of `src/` and the modules that it may name, lowest first. `cli` may name all.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("ledger", &["domain"]),
     ("accounting", &["domain"]),
@@ -13,12 +13,13 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("wire", &["domain"]),
     ("config", &["domain"]),
     ("store", &["domain", "ledger", "alerts", "accounting"]),
-    ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "store"]),
+    ("savings", &["domain"]),
+    ("claims", &["domain", "accounting", "store", "savings"]),
+    ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "store", "claims"]),
     ("mqtt", &["config"]),
     ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "mqtt"]),
     ("show", &["domain", "accounting", "wire", "store"]),
     ("report", &["domain", "accounting", "wire", "store", "show"]),
-    ("savings", &["domain"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
     (
@@ -38,6 +39,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "report",
             "verify",
             "savings",
+            "claims",
             "demo",
         ],
     ),

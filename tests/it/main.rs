@@ -22,4 +22,5 @@ mod register_cases;
 mod replay;
 mod restart;
 mod same_seed;
+mod savings;
 mod wire_bytes;

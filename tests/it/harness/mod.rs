@@ -6,6 +6,7 @@ pub mod collector;
 pub mod fleet;
 pub mod ledger;
 pub mod mosquitto;
+pub mod office;
 pub mod publisher;
 pub mod zone;
 

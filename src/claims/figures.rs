@@ -1,0 +1,186 @@
+//! Savings per hour, day, month and in total, of loads, kinds of entities and the zone.
+//!
+//! Made from the frozen baselines and what the ledger holds now, never from stored predictions. Invariants: only hours with a reading, a prediction and
+//! no exclusion are counted, on both sides; sums of entities have the interval of errors that are correlated, never one in plain quadrature.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::ClaimError;
+use super::fit::{self, Wanted};
+use super::inputs::{LedgerCase, Reader};
+use crate::domain::calendar::{LocalCalendar, Span};
+use crate::domain::units::Millis;
+use crate::savings::evaluation::Fitted;
+use crate::savings::hours::hours;
+use crate::savings::sufficiency::earliest_end;
+use crate::savings::uncertainty::{Stretch, combined_half_width_kwh};
+use crate::store::savings::{self, BaselineRow, HourRow, Load, LoadRow};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    Total,
+    Month,
+    Day,
+    Hour,
+}
+
+/// Savings of one load or of several, over a stretch of time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figure {
+    pub baseline_kwh: f64,
+    pub metered_kwh: f64,
+    pub half_width_kwh: f64,
+    pub tce_calorific: f64,
+    pub tce_primary: f64,
+    /// With the factor of the baseline's last year.
+    pub kg_co2e: f64,
+    /// What other factors than that make of the metered energy's emission.
+    pub factor_effect_kg_co2e: f64,
+    pub hours: usize,
+    /// Hours without a reading, without all inputs, or excluded by a user.
+    pub hours_left_out: usize,
+    pub gross: f64,
+    pub estimated: f64,
+}
+
+impl Figure {
+    #[must_use]
+    pub fn saved_kwh(&self) -> f64 {
+        self.baseline_kwh - self.metered_kwh
+    }
+
+    /// The sum of figures whose errors share weather and drift.
+    #[must_use]
+    pub fn sum<'f>(figures: impl Iterator<Item = &'f Figure>) -> Figure {
+        let mut half_widths = Vec::new();
+        let mut sum = figures.fold(Figure::default(), |mut sum, figure| {
+            half_widths.push(figure.half_width_kwh);
+            sum.baseline_kwh += figure.baseline_kwh;
+            sum.metered_kwh += figure.metered_kwh;
+            sum.tce_calorific += figure.tce_calorific;
+            sum.tce_primary += figure.tce_primary;
+            sum.kg_co2e += figure.kg_co2e;
+            sum.factor_effect_kg_co2e += figure.factor_effect_kg_co2e;
+            sum.hours += figure.hours;
+            sum.hours_left_out += figure.hours_left_out;
+            sum.gross += figure.gross;
+            sum.estimated += figure.estimated;
+            sum
+        });
+        sum.half_width_kwh = combined_half_width_kwh(&half_widths);
+        sum
+    }
+}
+
+/// A load with a baseline: its figures by start of their stretch.
+pub struct Claim {
+    pub entity: String,
+    /// Not added to the zone, see [`LoadRow`].
+    pub made_inside: bool,
+    pub baseline: BaselineRow,
+    pub fitted: Fitted,
+    pub figures: BTreeMap<(Millis, Millis), Figure>,
+}
+
+/// A load without one, and from which local date on it may have one.
+pub struct Building {
+    pub load: Load,
+    pub entity: String,
+    pub possible_from: Option<String>,
+}
+
+/// The claims on the loads that are wanted, and the loads that have none yet.
+pub fn claims(ledger: &Connection, wanted: &Wanted, by: By) -> Result<(Vec<Claim>, Vec<Building>), ClaimError> {
+    let mut reader = Reader::new(ledger)?;
+    let mut calendar = LocalCalendar::new(reader.time_zone.clone());
+    let in_force = savings::baselines(ledger)?;
+    let (mut claims, mut building) = (Vec::new(), Vec::new());
+    for LoadRow { load, entity, made_inside } in fit::loads(ledger, wanted)? {
+        let closed = savings::closed(ledger, load)?;
+        let Some((id, baseline)) = in_force.iter().find(|(_, baseline)| baseline.load == load) else {
+            let start = closed.map(|closed| calendar.day(closed.start.plus_ms(-1)).end);
+            let possible_from = start.map(|start| earliest_end(start, &reader.time_zone).date().to_string());
+            building.push(Building { load, entity, possible_from });
+            continue;
+        };
+        let fitted: Fitted = serde_json::from_str(&baseline.fitted).map_err(|cause| ClaimError::Document { id: *id, cause })?;
+        let end = closed.map_or(baseline.period.end, |closed| calendar.hour(closed.end).start).max(baseline.period.end);
+        let whole = Span { start: baseline.period.start, end };
+        let reporting = Span { start: baseline.period.end, end };
+        let read = reader.case(load, baseline.vintage.kwh_per_unit, (baseline.period, reporting), whole)?;
+        let figures = Counting { reader: &reader, baseline, fitted: &fitted, read: &read, calendar: &mut calendar }.figures(wanted, by)?;
+        claims.push(Claim { entity, made_inside, baseline: baseline.clone(), fitted, figures });
+    }
+    Ok((claims, building))
+}
+
+struct Counting<'a, 'l> {
+    reader: &'a Reader<'l>,
+    baseline: &'a BaselineRow,
+    fitted: &'a Fitted,
+    read: &'a LedgerCase,
+    calendar: &'a mut LocalCalendar,
+}
+
+impl Counting<'_, '_> {
+    fn figures(&mut self, wanted: &Wanted, by: By) -> Result<BTreeMap<(Millis, Millis), Figure>, ClaimError> {
+        let case = &self.read.case;
+        let reporting = case.periods.reporting;
+        let from = wanted.from.map_or(reporting.start, |from| from.max(reporting.start));
+        let to = wanted.to.map_or(reporting.end, |to| to.min(reporting.end));
+        let hours = hours(case, &self.fitted.inputs);
+        let mut out: BTreeMap<(Millis, Millis), (Figure, Stretch)> = BTreeMap::new();
+        for slot in case.slots(reporting) {
+            let at = case.at(slot);
+            if at < from || to <= at {
+                continue;
+            }
+            let stretch = match by {
+                By::Total => Span { start: from, end: to },
+                By::Month => self.calendar.month(at),
+                By::Day => self.calendar.day(at),
+                By::Hour => self.calendar.hour(at),
+            };
+            let (figure, stretch) = out.entry((stretch.start, stretch.end)).or_default();
+            let (Some(hour), Some(metered_kwh), Some(row)) = (&hours[slot], case.meter_kwh[slot], self.read.rows.get(&slot)) else {
+                figure.hours_left_out += 1;
+                continue;
+            };
+            let predicted_kwh = self.fitted.baseline.predict_kwh(hour);
+            self.fitted.baseline.add_row(hour, &mut stretch.row_sum);
+            stretch.hours += 1;
+            stretch.magnitude_kwh += predicted_kwh.abs();
+            figure.hours += 1;
+            figure.baseline_kwh += predicted_kwh + self.reader.adjusted_kwh(self.baseline.load, at);
+            figure.metered_kwh += metered_kwh;
+            figure.gross += row.gross as f64;
+            figure.estimated += row.estimated as f64;
+            let year = self.calendar.date(at).year();
+            figure.factor_effect_kg_co2e += factor_effect_kg_co2e(self.reader.ledger, self.baseline, row, year)?;
+        }
+        let finished = |(figure, stretch): (Figure, Stretch)| {
+            let units = figure.saved_kwh() / self.baseline.vintage.kwh_per_unit;
+            let times = |mg_per_unit: Option<i64>| units * mg_per_unit.unwrap_or(0) as f64;
+            Figure {
+                half_width_kwh: self.fitted.noise.half_width_kwh(&stretch),
+                tce_calorific: times(self.baseline.vintage.mg_ce_calorific) / 1e12,
+                tce_primary: times(self.baseline.vintage.mg_ce_primary) / 1e12,
+                kg_co2e: times(self.baseline.vintage.mg_co2e) / 1e9,
+                ..figure
+            }
+        };
+        Ok(out.into_iter().map(|(key, value)| (key, finished(value))).collect())
+    }
+}
+
+/// An hour's emission less what it would be with the baseline's factor.
+fn factor_effect_kg_co2e(ledger: &Connection, baseline: &BaselineRow, row: &HourRow, year: i16) -> Result<f64, ClaimError> {
+    if year == baseline.vintage.year {
+        return Ok(0.0);
+    }
+    let now = savings::factors(ledger, baseline.load.book, year)?.and_then(|[mg_co2e, ..]| mg_co2e);
+    let (Some(now), Some(then)) = (now, baseline.vintage.mg_co2e) else { return Ok(0.0) };
+    Ok(if now == 0 { 0.0 } else { row.co2e_ug as f64 / 1e9 * (1.0 - then as f64 / now as f64) })
+}

@@ -1,0 +1,335 @@
+//! `nengtan savings fit` and `nengtan savings show`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+use rusqlite::Connection;
+
+use super::CliError;
+use super::output::{self, Format};
+use crate::accounting::Book;
+use crate::claims::ClaimError;
+use crate::claims::figures::{self, Building, By, Claim, Figure};
+use crate::claims::fit::{self, Attempt, Outcome, Wanted};
+use crate::claims::inputs::time_zone;
+use crate::claims::keep::Keeper;
+use crate::domain::units::Millis;
+use crate::show::Selection;
+use crate::store::read::{Cell, Table};
+use crate::store::savings::{self, Load};
+use crate::store::{self, Store, StoreError};
+use crate::wire::encode::rfc3339;
+
+#[derive(clap::Args)]
+pub struct Chosen {
+    /// Id or name of an entity; may be given several times.
+    #[arg(long)]
+    entity: Vec<String>,
+    /// electricity, `natural_gas`, heat or steam.
+    #[arg(long)]
+    carrier: Option<String>,
+    /// From this moment on: a date, a local time, or a time with offset.
+    #[arg(long)]
+    from: Option<String>,
+    /// Before this moment (exclusive).
+    #[arg(long)]
+    to: Option<String>,
+    /// The folder of the ledger.
+    #[arg(long, value_name = "DIR", default_value = super::DATA_DEFAULT)]
+    data: PathBuf,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+#[derive(clap::Args)]
+pub struct FitArguments {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Replace baselines in force, and put this reason on record.
+    #[arg(long, value_name = "REASON")]
+    replace: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub struct ShowArguments {
+    #[command(flatten)]
+    chosen: Chosen,
+    #[arg(long, value_enum, default_value_t = By::Total)]
+    by: By,
+    /// One row per kind of entity (factory, office, …) instead of one per entity.
+    #[arg(long)]
+    group: bool,
+}
+
+impl From<ClaimError> for CliError {
+    fn from(error: ClaimError) -> CliError {
+        match error {
+            ClaimError::Store(error) => error.into(),
+            ClaimError::Document { .. } | ClaimError::TimeZone(_) => CliError::Failure(error.into()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for CliError {
+    fn from(error: rusqlite::Error) -> CliError {
+        StoreError::from(error).into()
+    }
+}
+
+impl Chosen {
+    fn wanted(&self, ledger: &Connection) -> Result<Wanted, CliError> {
+        let selection = Selection { entities: self.entity.clone(), from: self.from.clone(), to: self.to.clone() };
+        let resolved = selection.resolve(ledger)?;
+        let carriers = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam];
+        let book = |name: &String| {
+            carriers.into_iter().find(|book| book.carrier().as_str() == name).ok_or_else(|| {
+                CliError::Usage(format!("--carrier is {name:?}, wanted electricity, natural_gas, heat or steam; correct it"))
+            })
+        };
+        let book = self.carrier.as_ref().map(book).transpose()?;
+        Ok(Wanted { entities: resolved.entities, book, from: resolved.from, to: resolved.to, replace: None })
+    }
+}
+
+/// Reads a snapshot, fits beside whatever collector runs, and adds the baselines in one short transaction each.
+pub fn fit(arguments: &FitArguments) -> Result<(), CliError> {
+    let chosen = &arguments.chosen;
+    let mut ledger = store::open_to_add(&chosen.data)?;
+    if arguments.replace.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(CliError::Usage("--replace has no reason, wanted why the baselines are replaced; say it".to_owned()));
+    }
+    let snapshot = ledger.transaction()?;
+    let wanted = Wanted { replace: arguments.replace.clone(), ..chosen.wanted(&snapshot)? };
+    let bar = ProgressBar::new(fit::loads(&snapshot, &wanted)?.len() as u64);
+    let attempts = fit::fit(&snapshot, &wanted, || bar.inc(1))?;
+    bar.finish_and_clear();
+    drop(snapshot);
+    for attempt in &attempts {
+        if let Outcome::Fitted(fitted) = &attempt.outcome {
+            savings::keep_baseline(&mut ledger, &fitted.0, arguments.replace.as_deref())?;
+        }
+    }
+    predict_at_once(chosen)?;
+    let zone = time_zone(&ledger)?;
+    let mut table = Table::new(&FIT_COLUMNS);
+    table.rows = attempts.iter().map(|attempt| told(attempt, &zone)).collect();
+    Ok(output::print(&table, chosen.output)?)
+}
+
+/// A running collector makes the predictions with its next closed hour; without one they are made here.
+fn predict_at_once(chosen: &Chosen) -> Result<(), CliError> {
+    match Store::open(&chosen.data) {
+        Ok(mut store) => Ok(Keeper::finish(&mut store)?),
+        Err(StoreError::Locked { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const FIT_COLUMNS: [&str; 13] = [
+    "entity",
+    "carrier",
+    "status",
+    "from",
+    "to",
+    "provisional",
+    "cv_rmse",
+    "nmbe",
+    "hours_used",
+    "hours_unmetered",
+    "hours_unexplained",
+    "estimated_share",
+    "reason",
+];
+
+fn told(attempt: &Attempt, zone: &jiff::tz::TimeZone) -> Vec<Cell> {
+    let at = |at: Option<Millis>| at.map_or(Cell::Null, |at| rfc3339(at, zone).into());
+    let (from, to) = (at(attempt.period.map(|period| period.start)), at(attempt.period.map(|period| period.end)));
+    let (entity, carrier): (Cell, Cell) = (attempt.entity.clone().into(), attempt.load.book.carrier().as_str().into());
+    let count = |hours: usize| Cell::Integer(i64::try_from(hours).expect("a baseline has at most 20 years of hours"));
+    let without = |status: &str, reason: Cell| {
+        let mut row = vec![entity.clone(), carrier.clone(), status.into(), from.clone(), to.clone()];
+        row.resize(FIT_COLUMNS.len() - 1, Cell::Null);
+        row.push(reason);
+        row
+    };
+    match &attempt.outcome {
+        Outcome::Kept => without("kept", "a baseline is in force; --replace REASON replaces it".into()),
+        Outcome::Refused(reason) => without("refused", reason.to_string().into()),
+        Outcome::Fitted(fitted) => {
+            let (row, fitted) = &**fitted;
+            let quality = &fitted.quality;
+            vec![
+                entity,
+                carrier,
+                "fitted".into(),
+                from,
+                to,
+                Cell::Boolean(fitted.provisional),
+                quality.fitted.map(|spread| spread.cv_rmse).into(),
+                quality.fitted.map(|spread| spread.nmbe).into(),
+                count(quality.hours_used),
+                count(quality.hours_unmetered),
+                count(quality.hours_unexplained),
+                Cell::Real(row.estimated_share),
+                Cell::Null,
+            ]
+        }
+    }
+}
+
+const SHOW_COLUMNS: [&str; 24] = [
+    "entity",
+    "name_en",
+    "name_zh",
+    "carrier",
+    "from",
+    "to",
+    "baseline_kwh",
+    "metered_kwh",
+    "saved_kwh",
+    "low_kwh",
+    "high_kwh",
+    "saved_pct",
+    "saved_tce_calorific",
+    "saved_tce_primary",
+    "saved_kg_co2e",
+    "factor_effect_kg_co2e",
+    "factor_year",
+    "provisional",
+    "cv_rmse",
+    "nmbe",
+    "hours",
+    "hours_left_out",
+    "estimated_share",
+    "status",
+];
+
+/// Carrier of a sum over all of them.
+const ALL_CARRIERS: &str = "all";
+
+pub fn show(arguments: &ShowArguments) -> Result<(), CliError> {
+    let chosen = &arguments.chosen;
+    let mut ledger = store::open_to_read(&chosen.data)?;
+    let snapshot = ledger.transaction()?;
+    let wanted = chosen.wanted(&snapshot)?;
+    let (claims, building) = figures::claims(&snapshot, &wanted, arguments.by)?;
+    let labels = Labels::read(&snapshot)?;
+    let mut table = Table::new(&SHOW_COLUMNS);
+    if arguments.group {
+        table.rows.extend(sums(&claims, &labels, |claim| Some(labels.kind(claim))));
+    } else {
+        table.rows.extend(claims.iter().flat_map(|claim| each(claim, &labels)));
+    }
+    if chosen.entity.is_empty() {
+        table.rows.extend(sums(&claims, &labels, |claim| (!claim.made_inside).then(|| labels.zone.clone())));
+    }
+    if arguments.by == By::Total {
+        table.rows.extend(building.iter().map(|building| without(building, &labels)));
+    }
+    Ok(output::print(&table, chosen.output)?)
+}
+
+struct Labels {
+    time_zone: jiff::tz::TimeZone,
+    zone: String,
+    /// Names and kind by entity.
+    entities: BTreeMap<String, [String; 3]>,
+}
+
+impl Labels {
+    fn read(ledger: &Connection) -> Result<Labels, CliError> {
+        let mut statement = ledger.prepare("SELECT entity, name_en, name_zh, kind FROM entity_row")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?])))?;
+        let zone = ledger.query_row("SELECT value FROM meta WHERE key = 'zone'", [], |row| row.get(0))?;
+        Ok(Labels { time_zone: time_zone(ledger)?, zone, entities: rows.collect::<Result<_, _>>()? })
+    }
+
+    fn kind(&self, claim: &Claim) -> String {
+        self.entities.get(&claim.entity).map_or_else(String::new, |[_, _, kind]| kind.clone())
+    }
+
+    /// Id, names and carrier, and a stretch of time.
+    fn head(&self, entity: &str, carrier: &str, (from, to): (Millis, Millis)) -> Vec<Cell> {
+        let names = self.entities.get(entity).map_or([entity, entity], |[name_en, name_zh, _]| [name_en, name_zh]);
+        let at = |at| rfc3339(at, &self.time_zone).into();
+        vec![entity.into(), names[0].into(), names[1].into(), carrier.into(), at(from), at(to)]
+    }
+}
+
+fn each(claim: &Claim, labels: &Labels) -> Vec<Vec<Cell>> {
+    let carrier = claim.baseline.load.book.carrier().as_str();
+    let spread = claim.fitted.quality.fitted;
+    let row = |(stretch, figure): (&(Millis, Millis), &Figure)| {
+        let mut row = labels.head(&claim.entity, carrier, *stretch);
+        row.extend(amounts(figure));
+        row.extend([
+            Cell::Integer(claim.baseline.vintage.year.into()),
+            Cell::Boolean(claim.fitted.provisional),
+            spread.map(|spread| spread.cv_rmse).into(),
+            spread.map(|spread| spread.nmbe).into(),
+        ]);
+        row.extend(counts(figure));
+        row.push("claimed".into());
+        row
+    };
+    claim.figures.iter().map(row).collect()
+}
+
+/// Rows per carrier and of all carriers, of the claims that `of` gives one name; those without a name are left out.
+fn sums(claims: &[Claim], labels: &Labels, of: impl Fn(&Claim) -> Option<String>) -> Vec<Vec<Cell>> {
+    type Parts<'c> = Vec<(&'c Claim, &'c Figure)>;
+    let mut groups: BTreeMap<(String, &str, (Millis, Millis)), Parts> = BTreeMap::new();
+    for (claim, name) in claims.iter().filter_map(|claim| of(claim).map(|name| (claim, name))) {
+        for (stretch, figure) in &claim.figures {
+            for carrier in [claim.baseline.load.book.carrier().as_str(), ALL_CARRIERS] {
+                groups.entry((name.clone(), carrier, *stretch)).or_default().push((claim, figure));
+            }
+        }
+    }
+    let row = |((name, carrier, stretch), parts): (&(String, &str, (Millis, Millis)), &Parts)| {
+        let figure = Figure::sum(parts.iter().map(|(_, figure)| *figure));
+        let mut row = labels.head(name, carrier, *stretch);
+        row.extend(amounts(&figure));
+        let year = parts[0].0.baseline.vintage.year;
+        let same_year = parts.iter().all(|(claim, _)| claim.baseline.vintage.year == year);
+        row.push(if same_year { Cell::Integer(year.into()) } else { Cell::Null });
+        row.push(Cell::Boolean(parts.iter().any(|(claim, _)| claim.fitted.provisional)));
+        row.extend([Cell::Null, Cell::Null]);
+        row.extend(counts(&figure));
+        row.push("claimed".into());
+        row
+    };
+    groups.iter().map(row).collect()
+}
+
+fn amounts(figure: &Figure) -> Vec<Cell> {
+    let saved_kwh = figure.saved_kwh();
+    let pct = 100.0 * saved_kwh / figure.baseline_kwh.abs();
+    let mut row: Vec<Cell> =
+        [figure.baseline_kwh, figure.metered_kwh, saved_kwh, saved_kwh - figure.half_width_kwh, saved_kwh + figure.half_width_kwh]
+            .map(Cell::Real)
+            .to_vec();
+    row.push(Some(pct).filter(|pct| pct.is_finite()).into());
+    row.extend([figure.tce_calorific, figure.tce_primary, figure.kg_co2e, figure.factor_effect_kg_co2e].map(Cell::Real));
+    row
+}
+
+fn counts(figure: &Figure) -> [Cell; 3] {
+    let count = |hours: usize| Cell::Integer(i64::try_from(hours).expect("a ledger has fewer hours"));
+    let share = figure.estimated / figure.gross;
+    [count(figure.hours), count(figure.hours_left_out), Some(share).filter(|share| share.is_finite()).into()]
+}
+
+fn without(building: &Building, labels: &Labels) -> Vec<Cell> {
+    let Building { load: Load { book, .. }, entity, possible_from } = building;
+    let names = labels.entities.get(entity).map_or([entity, entity], |[name_en, name_zh, _]| [name_en, name_zh]);
+    let mut row: Vec<Cell> =
+        vec![entity.as_str().into(), names[0].as_str().into(), names[1].as_str().into(), book.carrier().as_str().into()];
+    row.resize(SHOW_COLUMNS.len() - 1, Cell::Null);
+    row.push(match possible_from {
+        Some(date) => format!("baseline building: possible with readings until {date}; nengtan savings fit makes it").into(),
+        None => "baseline building: one of its import meters has never been read".into(),
+    });
+    row
+}

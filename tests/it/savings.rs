@@ -1,0 +1,170 @@
+//! Savings of a ledger: baselines fitted from the store, kept, and held against what comes after them.
+
+use std::path::Path;
+
+use crate::harness::ledger::{Row, count, query};
+use crate::harness::office::{Meter, Office, in_order, open, play, unsaved_wh, write_zone};
+use crate::harness::{folder, path, run, text};
+
+const YEAR: i64 = 365 * 24;
+const REPORTED_DAYS: usize = 40;
+const REPORTED_HOURS: usize = REPORTED_DAYS * 24;
+const REPORTED: i64 = 40 * 24;
+
+fn savings(data: &Path, arguments: &[&str]) -> Vec<Row> {
+    let mut all = vec!["savings"];
+    all.extend(arguments);
+    all.extend(["--data", path(data), "--output", "json"]);
+    let output = run(&all);
+    assert!(output.status.success(), "{all:?}: {}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn number(row: &Row, key: &str) -> f64 {
+    row[key].as_f64().unwrap_or_else(|| panic!("{key} of {row:?}"))
+}
+
+/// A year without and some weeks with a measure that saves a tenth.
+fn office() -> Office {
+    Office::new(YEAR + REPORTED, |hour| if hour < YEAR { unsaved_wh(hour) } else { unsaved_wh(hour) * 9 / 10 })
+}
+
+#[test]
+fn a_tenth_saved_is_claimed_from_the_ledger_and_the_baseline_is_frozen() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office(), -1..YEAR + REPORTED));
+    drop(engine);
+
+    let fitted = savings(&data, &["fit", "--to", "2026-01-01"]);
+    assert_eq!((fitted.len(), &fitted[0]["status"], &fitted[0]["provisional"]), (1, &"fitted".into(), &false.into()), "{fitted:?}");
+    assert_eq!((&fitted[0]["hours_used"], &fitted[0]["from"]), (&YEAR.into(), &"2025-01-01T00:00:00+08:00".into()));
+
+    let shown = savings(&data, &["show", "--entity", "办公楼"]);
+    let expected_kwh = (YEAR..YEAR + REPORTED).map(unsaved_wh).sum::<i64>() as f64 / 1000.0;
+    let metered_kwh = (YEAR..YEAR + REPORTED).map(|hour| unsaved_wh(hour) * 9 / 10).sum::<i64>() as f64 / 1000.0;
+    let total = &shown[0];
+    assert!((number(total, "metered_kwh") - metered_kwh).abs() < 1e-6, "{total:?}");
+    let truth_kwh = expected_kwh - metered_kwh;
+    assert!(number(total, "low_kwh") < truth_kwh && truth_kwh < number(total, "high_kwh"), "{truth_kwh} in {total:?}");
+    assert!((number(total, "saved_kwh") / truth_kwh - 1.0).abs() < 0.1 && 0.0 < number(total, "low_kwh"), "{truth_kwh} is {total:?}");
+    assert_eq!((number(total, "hours"), number(total, "hours_left_out")), (REPORTED as f64, 0.0));
+    // Shandong 2023, 0.6191 kg/kWh, stands in for 2025; 0.1229 kgce/kWh by heat content.
+    assert!((number(total, "saved_kg_co2e") / number(total, "saved_kwh") - 0.6191).abs() < 1e-9);
+    assert!((number(total, "saved_tce_calorific") * 1000.0 / number(total, "saved_kwh") - 0.1229).abs() < 1e-9);
+
+    let again = savings(&data, &["fit"]);
+    assert_eq!(again[0]["status"], "kept");
+    assert_eq!(run(&["savings", "fit", "--data", path(&data), "--replace", " "]).status.code(), Some(2));
+    savings(&data, &["fit", "--replace", "the office was rebuilt", "--to", "2026-01-01"]);
+    let kept = query(&data, "SELECT end_reason FROM baseline ORDER BY id");
+    assert_eq!(
+        kept.iter().map(|row| row["end_reason"].clone()).collect::<Vec<_>>(),
+        ["the office was rebuilt".into(), serde_json::Value::Null]
+    );
+}
+
+#[test]
+fn hours_days_and_months_add_up_and_the_view_says_the_same() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let office = office();
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office, -1..YEAR));
+    drop(engine);
+    savings(&data, &["fit"]);
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office, YEAR..YEAR + REPORTED));
+    drop(engine);
+
+    let total = &savings(&data, &["show", "--entity", "E-OFFICE"])[0];
+    for (by, rows) in [("hour", REPORTED_HOURS), ("day", REPORTED_DAYS), ("month", 2)] {
+        let parts = savings(&data, &["show", "--entity", "E-OFFICE", "--by", by]);
+        let saved_kwh: f64 = parts.iter().map(|row| number(row, "saved_kwh")).sum();
+        assert_eq!(parts.len(), rows, "{by}");
+        assert!((saved_kwh - number(total, "saved_kwh")).abs() < 1e-6, "{by}");
+    }
+    // The engine made its predictions hour by hour; the command makes them from nothing.
+    let hours = savings(&data, &["show", "--entity", "E-OFFICE", "--by", "hour"]);
+    let view = query(&data, "SELECT * FROM saving ORDER BY ts");
+    assert_eq!(view.len(), hours.len());
+    for (shown, viewed) in hours.iter().zip(&view) {
+        for key in ["baseline_kwh", "metered_kwh", "saved_kwh", "low_kwh", "high_kwh", "saved_kg_co2e"] {
+            assert!((number(shown, key) - number(viewed, key)).abs() < 1e-9, "{key}: {shown:?}, {viewed:?}");
+        }
+    }
+}
+
+#[test]
+fn late_and_corrected_readings_restate_savings_as_if_they_had_been_in_time() {
+    let office = office();
+    let reported = YEAR..YEAR + REPORTED;
+    let in_time = in_order(&office, reported.clone());
+    // Two days of weather come a week late, half a day of production and of the load three days late.
+    let late = |meter: Meter, hours: std::ops::Range<i64>| hours.map(|hour| office.reading(meter, YEAR + hour)).collect::<Vec<_>>();
+    let (weather, counter, load) = (late(Meter::Weather, 100..148), late(Meter::Counter, 300..312), late(Meter::Load, 500..512));
+    let held: Vec<&String> = weather.iter().chain(&counter).chain(&load).collect();
+    let mut delayed: Vec<String> = Vec::new();
+    for (hour, readings) in in_time.chunks(3).enumerate() {
+        delayed.extend(readings.iter().filter(|reading| !held.contains(reading)).cloned());
+        match hour {
+            316 => delayed.extend(weather.iter().rev().cloned()),
+            384 => delayed.extend(counter.clone()),
+            584 => delayed.extend(load.iter().rev().cloned()),
+            _ => {}
+        }
+    }
+    assert_eq!(delayed.len(), in_time.len());
+    let views = [in_time, delayed].map(|readings| {
+        let folder = folder();
+        let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+        let mut engine = open(&zone, &data);
+        play(&mut engine, &in_order(&office, -1..YEAR));
+        drop(engine);
+        savings(&data, &["fit"]);
+        let mut engine = open(&zone, &data);
+        play(&mut engine, &readings);
+        drop(engine);
+        query(&data, "SELECT * FROM saving ORDER BY ts")
+    });
+    assert_eq!(views[0].len(), REPORTED_HOURS);
+    assert_eq!(views[0].len(), views[1].len());
+    for (left, right) in views[0].iter().zip(&views[1]) {
+        assert_eq!(left, right);
+    }
+}
+
+#[test]
+fn a_young_ledger_is_told_when_it_can_have_a_baseline() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office(), -1..60 * 24));
+    drop(engine);
+    let fitted = savings(&data, &["fit"]);
+    let reason = fitted[0]["reason"].as_str().unwrap();
+    assert_eq!(fitted[0]["status"], "refused");
+    assert!(reason.contains("baseline building, possible from 2025-04-08 on"), "{reason}");
+    let shown = savings(&data, &["show"]);
+    assert!(shown[0]["status"].as_str().unwrap().contains("until 2025-04-08"), "{shown:?}");
+    assert_eq!(count(&data, "SELECT COUNT(*) FROM baseline"), 0);
+}
+
+#[test]
+fn a_meter_that_fell_silent_saves_nothing() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let office = office();
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office, -1..YEAR + 240));
+    // Weather and production go on.
+    let silent: Vec<String> =
+        (YEAR + 240..YEAR + 480).flat_map(|hour| [Meter::Weather, Meter::Counter].map(|meter| office.reading(meter, hour))).collect();
+    play(&mut engine, &silent);
+    drop(engine);
+    savings(&data, &["fit", "--to", "2026-01-01"]);
+    let shown = savings(&data, &["show", "--entity", "E-OFFICE"]);
+    assert!((number(&shown[0], "hours") - 240.0).abs() < f64::EPSILON, "{shown:?}");
+    assert_eq!(count(&data, "SELECT COUNT(*) FROM saving"), 240);
+}
