@@ -7,6 +7,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ClaimError;
 use super::inputs::{gauge, production_channels, time_zone};
+use super::watch::Watch;
+use crate::alerts::Transition;
 use crate::domain::calendar::{DayTypes, LocalCalendar, Span};
 use crate::domain::units::{HOUR_MS, Millis};
 use crate::savings::case::WARM_UP_HOURS;
@@ -20,6 +22,8 @@ use crate::store::savings::{self, HUMIDITY, IRRADIANCE, SavingRow, TEMPERATURE};
 
 /// Predictions made at once; more wait for the next commit, so that the ledger's work goes on.
 const HOURS_AT_ONCE: usize = 2_000;
+/// Loads that are looked at for shifts at once.
+const WATCHED_AT_ONCE: usize = 3;
 /// How far the end of a gap may change what is before it.
 const OPEN_MS: i64 = hours_ms(INTERPOLATED_HOURS_MAX + 1);
 
@@ -34,6 +38,7 @@ struct Sky {
 #[derive(Debug)]
 struct Kept {
     id: i64,
+    watch: Watch,
     fitted: Fitted,
     sky: Sky,
     /// Meters that close the load's hours.
@@ -48,7 +53,7 @@ struct Kept {
 pub struct Keeper {
     kept: Vec<Kept>,
     days: DayTypes,
-    /// Id of the newest baseline that was looked at.
+    /// Which baselines and adjustments were looked at, see [`savings::made`].
     seen: Option<i64>,
     /// Newest hour (since 1970) at which there was none in force.
     looked: Option<i64>,
@@ -62,6 +67,8 @@ pub struct Keeper {
     /// Weather or production of this hour on has changed.
     late_from: Option<Millis>,
     due: bool,
+    /// Shifts that began or ended, to be stored and told.
+    pub transitions: Vec<Transition>,
 }
 
 impl Keeper {
@@ -103,7 +110,7 @@ impl Keeper {
             return Ok(true);
         }
         self.due = false;
-        let newest = savings::newest_baseline(&store.connection)?;
+        let newest = savings::made(&store.connection)?;
         if self.seen != Some(newest) {
             self.load(store)?;
             self.seen = Some(newest);
@@ -133,8 +140,9 @@ impl Keeper {
             for (channel, newest) in &imports {
                 self.newest.insert(*channel, newest.unwrap_or(Millis(i64::MIN / 2)));
             }
+            let watch = Watch::of(&store.connection, &row, &fitted)?;
             let imports = imports.into_iter().map(|(channel, _)| channel).collect();
-            self.kept.push(Kept { id, fitted, sky, imports, production, done: row.period.end });
+            self.kept.push(Kept { id, watch, fitted, sky, imports, production, done: row.period.end });
         }
         Ok(())
     }
@@ -170,6 +178,21 @@ impl Keeper {
         self.weather_until = self.weather_until.max(Some(until));
         if !rows.is_empty() || !without.is_empty() {
             store.keep_savings(&rows, &without)?;
+        }
+        if complete {
+            let mut looked = 0;
+            for kept in &mut self.kept {
+                let day = calendar.day(kept.done).start;
+                if WATCHED_AT_ONCE <= looked {
+                    self.due = true;
+                    break;
+                }
+                if kept.watch.looked < day {
+                    looked += 1;
+                    let change = kept.watch.look(&store.connection, kept.id, &kept.fitted.noise, day, &mut calendar)?;
+                    self.transitions.extend(change);
+                }
+            }
         }
         self.due |= !complete;
         Ok(complete)

@@ -7,6 +7,7 @@ pub mod figures;
 pub mod fit;
 pub mod inputs;
 pub mod keep;
+pub mod watch;
 
 use crate::store::StoreError;
 

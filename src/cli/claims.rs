@@ -25,7 +25,7 @@ use crate::wire::encode::rfc3339;
 pub struct Chosen {
     /// Id or name of an entity; may be given several times.
     #[arg(long)]
-    entity: Vec<String>,
+    pub entity: Vec<String>,
     /// electricity, `natural_gas`, heat or steam.
     #[arg(long)]
     carrier: Option<String>,
@@ -37,9 +37,9 @@ pub struct Chosen {
     to: Option<String>,
     /// The folder of the ledger.
     #[arg(long, value_name = "DIR", default_value = super::DATA_DEFAULT)]
-    data: PathBuf,
+    pub data: PathBuf,
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    pub output: Format,
 }
 
 #[derive(clap::Args)]
@@ -71,14 +71,8 @@ impl From<ClaimError> for CliError {
     }
 }
 
-impl From<rusqlite::Error> for CliError {
-    fn from(error: rusqlite::Error) -> CliError {
-        StoreError::from(error).into()
-    }
-}
-
 impl Chosen {
-    fn wanted(&self, ledger: &Connection) -> Result<Wanted, CliError> {
+    pub fn wanted(&self, ledger: &Connection) -> Result<Wanted, CliError> {
         let selection = Selection { entities: self.entity.clone(), from: self.from.clone(), to: self.to.clone() };
         let resolved = selection.resolve(ledger)?;
         let carriers = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam];

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::output::{self, Format};
-use super::{CliError, claims};
+use super::{CliError, adjust, claims};
 use crate::domain::calendar::Span;
 use crate::domain::units::Millis;
 use crate::savings::case::{Case, Periods, Texts};
@@ -52,6 +52,10 @@ enum Action {
     Fit(claims::FitArguments),
     /// Show what was saved against the baselines, with its 90 % interval.
     Show(claims::ShowArguments),
+    /// Leave hours out of baselines to come and of savings, with the reason on record.
+    Exclude(adjust::ExcludeArguments),
+    /// Add a known change to a load's baseline, with the reason on record.
+    Adjust(adjust::AdjustArguments),
 }
 
 #[derive(clap::Args)]
@@ -74,6 +78,8 @@ pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
         Action::Evaluate(arguments) => evaluate(arguments),
         Action::Fit(arguments) => claims::fit(arguments),
         Action::Show(arguments) => claims::show(arguments),
+        Action::Exclude(arguments) => adjust::exclude(arguments),
+        Action::Adjust(arguments) => adjust::adjust(arguments),
     }
 }
 

@@ -231,6 +231,8 @@ impl Engine {
             self.savings.note(&self.batch);
             self.store.commit(&mut self.batch, &mut self.calendar)?;
             self.savings.catch_up(&mut self.store)?;
+            // Stored and told with the next commit, as every alert.
+            self.batch.transitions.append(&mut self.savings.transitions);
         }
         Ok(effects)
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::case::Case;
-use super::events::{Kind, Residual, Shift, strongest_shift};
+use super::events::{self, Kind, Residual, Shift, strongest_shift};
 use super::hours::{Hour, Inputs, hours};
 use super::model::{Baseline, Training};
 use super::sufficiency::{DAYS_BEYOND_MIN, MONTHS_MIN, MONTHS_OF_A_YEAR, full_months, is_enough, possible_from};
@@ -17,6 +17,9 @@ use crate::domain::units::Millis;
 const REPORTING_COVERAGE_MIN: f64 = 0.5;
 /// A mean load below this share of the mean magnitude is no yardstick: photovoltaics have balanced it away.
 const MEAN_SHARE_MIN: f64 = 1e-6;
+
+/// Days of the baseline that are kept.
+const LAST_DAYS: usize = 90;
 
 /// Why no savings are claimed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -75,6 +78,8 @@ pub struct Fitted {
     pub provisional: bool,
     /// A shift within the baseline itself.
     pub shift: Option<Shift>,
+    /// Its last days: what a shift soon after them stands out from.
+    pub last_days: Vec<events::Day>,
 }
 
 /// One hour of the reporting period.
@@ -158,8 +163,16 @@ pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
         })
         .collect();
     let shift = strongest_shift(&left_over, &noise);
+    let frozen: Vec<Residual> = left_over
+        .iter()
+        .zip(&residuals.fitted_kwh)
+        .zip(&metered_kwh)
+        .map(|((hour, &residual_kwh), metered_kwh)| Residual { baseline_kwh: metered_kwh - residual_kwh, residual_kwh, ..*hour })
+        .collect();
+    let mut last_days = events::days(&frozen);
+    last_days.drain(..last_days.len().saturating_sub(LAST_DAYS));
     let drivers = case.drivers.iter().map(|driver| driver.name.clone()).collect();
-    Ok(Fitted { inputs, drivers, baseline, noise, quality, provisional, shift })
+    Ok(Fitted { inputs, drivers, baseline, noise, quality, provisional, shift, last_days })
 }
 
 /// Without a driver the model would fit well and judge wrongly, so its gaps are never passed over in silence.

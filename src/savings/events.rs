@@ -11,6 +11,11 @@ use super::uncertainty::Noise;
 
 /// A shift lasts at least this long, days.
 const SHIFT_DAYS_MIN: usize = 14;
+/// One that still goes on is told at this age, days, so that it is known within two weeks; and looked for this far back.
+const LIVE_DAYS_MIN: usize = 10;
+/// Days of the last ten that show at least half of the smallest shift.
+const LIVE_DAYS_SHOWN_MIN: usize = 8;
+const LIVE_DAYS_MAX: usize = 90;
 /// What it stands out from lasts at least this long, days: the two cold weeks at a year's ends are no norm for the rest of it.
 const REST_DAYS_MIN: usize = 56;
 /// A shift is at least this share of the mean baseline load, of the whole period and of its own days: a heating load's winter always
@@ -57,11 +62,52 @@ pub struct Residual<'a> {
     pub residual_kwh: f64,
 }
 
-#[derive(Clone, Copy)]
-struct Day {
-    number: i64,
-    mean_kw: f64,
-    load_kw: f64,
+/// A day's mean residual and mean baseline load, kW.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Day {
+    /// Local days since 1970-01-01.
+    pub number: i64,
+    pub mean_kw: f64,
+    pub load_kw: f64,
+}
+
+/// A shift that goes on at the last day.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnderWay {
+    pub first_day: i64,
+    /// As [`Shift::share`].
+    pub share: f64,
+}
+
+/// The strongest shift that still lasts, once it is [`LIVE_DAYS_MIN`] old. What it stands out from may lie in the baseline.
+#[must_use]
+pub fn shift_under_way(days: &[Day], noise: &Noise) -> Option<UnderWay> {
+    let mean = |days: &[Day], value: fn(&Day) -> f64| days.iter().map(value).sum::<f64>() / days.len().max(1) as f64;
+    let day_variance = day_variance(noise);
+    let load_kw = mean(days, |day| day.load_kw).max(f64::MIN_POSITIVE);
+    let judged = |count: usize| {
+        let (rest, inside) = days.split_at(days.len() - count);
+        let difference_kw = mean(inside, |day| day.mean_kw) - mean(rest, |day| day.mean_kw);
+        let variance = |days: &[Day]| (mean(days, |day| day.load_kw) / load_kw).max(1.0).powi(2) * day_variance / days.len() as f64;
+        let deviations = difference_kw.abs() / (variance(inside) + variance(rest)).sqrt().max(f64::MIN_POSITIVE);
+        let share = difference_kw / load_kw.max(mean(inside, |day| day.load_kw));
+        (deviations, UnderWay { first_day: inside[0].number, share })
+    };
+    let lengths = LIVE_DAYS_MIN..=days.len().checked_sub(REST_DAYS_MIN)?.min(LIVE_DAYS_MAX);
+    // Most of the last days have to show it: else it has just begun, or is over.
+    let (rest, newest) = days.split_at(days.len() - LIVE_DAYS_MIN.min(days.len()));
+    let norm_kw = mean(rest, |day| day.mean_kw);
+    let lasts = |seen: &UnderWay| {
+        let shows = |day: &&Day| SHIFT_SHARE_MIN / 2.0 <= (day.mean_kw - norm_kw) / load_kw * seen.share.signum();
+        LIVE_DAYS_SHOWN_MIN <= newest.iter().filter(shows).count()
+    };
+    let strong = lengths.map(judged).filter(|(deviations, seen)| DEVIATIONS_MIN <= *deviations && SHIFT_SHARE_MIN <= seen.share.abs());
+    strong.filter(|(_, seen)| lasts(seen)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, seen)| seen)
+}
+
+/// Variance of a day's mean residual, kW².
+fn day_variance(noise: &Noise) -> f64 {
+    noise.week_sd_kwh.powi(2) * noise.inflation / HOURS_PER_WEEK.powi(2) * DAYS_PER_WEEK
 }
 
 /// The shift that stands out most, if one does.
@@ -92,7 +138,9 @@ fn mean_load_kw(residuals: &[Residual<'_>], chosen: impl Fn(&Moment) -> bool) ->
     sum / f64::max(count, 1.0)
 }
 
-fn days(residuals: &[Residual<'_>]) -> Vec<Day> {
+/// The days of residuals in order of time, but for those with few hours.
+#[must_use]
+pub fn days(residuals: &[Residual<'_>]) -> Vec<Day> {
     let same_day = residuals.chunk_by(|a, b| a.moment.day == b.moment.day).filter(|hours| DAY_HOURS_MIN <= hours.len());
     let mean = |hours: &[Residual<'_>], value: fn(&Residual<'_>) -> f64| hours.iter().map(value).sum::<f64>() / hours.len() as f64;
     same_day
@@ -113,7 +161,7 @@ struct Window {
 
 /// Of all windows that are long enough, the one whose mean is furthest from the rest's, in standard deviations.
 fn strongest_window(days: &[Day], noise: &Noise) -> Option<Window> {
-    let day_variance = noise.week_sd_kwh.powi(2) * noise.inflation / HOURS_PER_WEEK.powi(2) * DAYS_PER_WEEK;
+    let day_variance = day_variance(noise);
     let running = |value: fn(&Day) -> f64| {
         let mut total = 0.0;
         let sums = days.iter().map(|day| {
@@ -196,6 +244,29 @@ mod tests {
 
     fn sun(hour: u8) -> f64 {
         if (7..=17).contains(&hour) { -60.0 } else { 0.0 }
+    }
+
+    #[test]
+    fn a_shift_under_way_is_told_within_two_weeks_and_over_when_it_is_over() {
+        let noise =
+            Noise { week_sd_kwh: 300.0, inflation: 1.5, weeks: 52.0, provisional: false, hour_sd_kwh: 1.0, influence_kwh: Vec::new() };
+        // 90 quiet days of 100 kW that swing by ±5 kW, then `more_kw` from day 90 to 120.
+        let seen = |last: i64, more_kw: f64| {
+            let shifted = |number: i64| if (90..120).contains(&number) { more_kw } else { 0.0 };
+            let swing = |number: i64| if number % 2 == 0 { 5.0 } else { -5.0 };
+            let days = (0..=last).map(|number| Day { number, mean_kw: swing(number) + shifted(number), load_kw: 100.0 });
+            shift_under_way(&days.collect::<Vec<_>>(), &noise).map(|seen| seen.first_day)
+        };
+        let cases =
+            [("quiet", 89, 30.0, None), ("a week", 96, 30.0, None), ("ten days", 99, 30.0, Some(90)), ("two weeks", 103, 30.0, Some(90))];
+        let more = [
+            ("less is a shift, too", 103, -30.0, Some(90)),
+            ("a tenth is none", 103, 10.0, None),
+            ("ten days after its end", 129, 30.0, None),
+        ];
+        for (name, last, more_kw, wanted) in cases.into_iter().chain(more) {
+            assert_eq!(seen(last, more_kw), wanted, "{name}");
+        }
     }
 
     #[test]

@@ -260,9 +260,29 @@ pub fn baselines(ledger: &Connection) -> Result<Vec<(i64, BaselineRow)>, StoreEr
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Grows whenever a baseline is made; a replaced one is followed by a new one.
-pub fn newest_baseline(ledger: &Connection) -> Result<i64, StoreError> {
-    Ok(ledger.prepare_cached("SELECT COALESCE(MAX(id), 0) FROM baseline_row")?.query_row([], |row| row.get(0))?)
+/// Grows whenever a baseline or an adjustment is made; a replaced baseline is followed by a new one.
+pub fn made(ledger: &Connection) -> Result<i64, StoreError> {
+    let sql = "SELECT COALESCE((SELECT MAX(id) FROM baseline_row), 0) + COALESCE((SELECT MAX(id) FROM adjustment_row), 0)";
+    Ok(ledger.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+/// Hours that are counted, with baseline and metered energy, kWh.
+pub fn counted(ledger: &Connection, baseline: i64, span: Span) -> Result<Vec<(Millis, f64, f64)>, StoreError> {
+    let sql = "SELECT p.ts, p.baseline_kwh + COALESCE((SELECT SUM(a.kwh_per_hour) FROM adjustment_row a WHERE a.entity = b.entity AND a.carrier = b.carrier \
+               AND a.from_ts <= p.ts AND p.ts < a.to_ts), 0), r.quantity * b.kwh_per_unit FROM saving_row p JOIN baseline_row b ON b.id = p.baseline \
+               JOIN rollup_row r ON r.level = 1 AND r.ts = p.ts AND r.entity = b.entity AND r.carrier = b.carrier \
+               WHERE p.baseline = ?1 AND ?2 <= p.ts AND p.ts < ?3 AND NOT EXISTS (SELECT 1 FROM adjustment_row a WHERE a.kwh_per_hour IS NULL \
+               AND a.entity = b.entity AND a.carrier = b.carrier AND a.from_ts <= p.ts AND p.ts < a.to_ts) ORDER BY p.ts";
+    let mut statement = ledger.prepare_cached(sql)?;
+    let rows =
+        statement.query_map(params![baseline, span.start.0, span.end.0], |row| Ok((Millis(row.get(0)?), row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Since when an alert fires, if it does.
+pub fn firing_since(ledger: &Connection, rule: &str, subject: &str) -> Result<Option<Millis>, StoreError> {
+    let sql = "SELECT MAX(since) FROM alert_row WHERE rule = ?1 AND subject = ?2 AND cleared IS NULL";
+    Ok(ledger.prepare_cached(sql)?.query_row([rule, subject], |row| row.get::<_, Option<i64>>(0))?.map(Millis))
 }
 
 pub fn adjustments(ledger: &Connection) -> Result<Vec<Adjustment>, StoreError> {

@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("config", &["domain"]),
     ("store", &["domain", "ledger", "alerts", "accounting"]),
     ("savings", &["domain"]),
-    ("claims", &["domain", "accounting", "store", "savings"]),
+    ("claims", &["domain", "accounting", "alerts", "store", "savings"]),
     ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "store", "claims"]),
     ("mqtt", &["config"]),
     ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "mqtt"]),

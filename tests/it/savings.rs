@@ -168,3 +168,58 @@ fn a_meter_that_fell_silent_saves_nothing() {
     assert!((number(&shown[0], "hours") - 240.0).abs() < f64::EPSILON, "{shown:?}");
     assert_eq!(count(&data, "SELECT COUNT(*) FROM saving"), 240);
 }
+
+#[test]
+fn a_third_more_base_load_raises_an_alert_within_two_weeks_until_it_is_adjusted_for() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let began = YEAR + 120;
+    let office = Office::new(YEAR + REPORTED, |hour| unsaved_wh(hour) + if began <= hour { 35_000 } else { 0 });
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office, -1..YEAR));
+    drop(engine);
+    savings(&data, &["fit"]);
+    let alerts = || query(&data, "SELECT state, subject, ts_local, since_utc FROM alert WHERE rule = 'non-routine-electricity'");
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office, YEAR..began + 7 * 24));
+    assert_eq!(alerts(), [], "a week is too early to tell");
+    play(&mut engine, &in_order(&office, began + 7 * 24..began + 15 * 24));
+    let raised = alerts();
+    assert_eq!((raised.len(), &raised[0]["state"], &raised[0]["subject"]), (1, &"firing".into(), &"E-OFFICE".into()), "{raised:?}");
+    // It began on 6 January and was to be told by the 20th.
+    assert!(raised[0]["ts_local"].as_str().unwrap() <= "2026-01-20T00:00:00", "{raised:?}");
+    let since = raised[0]["since_utc"].as_str().unwrap();
+    assert!(("2026-01-04T16:00:00Z"..="2026-01-07T16:00:00Z").contains(&since), "{since}");
+
+    let before = savings(&data, &["show", "--entity", "E-OFFICE"]);
+    assert!(number(&before[0], "high_kwh") < 0.0, "{before:?}");
+    let said =
+        ["adjust", "--entity", "E-OFFICE", "--from", "2026-01-06", "--to", "2027-01-01", "--kw", "35", "--reason", "a new laboratory"];
+    savings(&data, &said);
+    let after = savings(&data, &["show", "--entity", "E-OFFICE"]);
+    assert!(number(&after[0], "low_kwh") < 0.0 && 0.0 < number(&after[0], "high_kwh"), "{after:?}");
+    play(&mut engine, &in_order(&office, began + 15 * 24..began + 18 * 24));
+    drop(engine);
+    assert_eq!(alerts()[0]["state"], "cleared");
+}
+
+#[test]
+fn excluded_hours_are_left_out_of_both_sides() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office(), -1..YEAR + REPORTED));
+    drop(engine);
+    savings(&data, &["fit", "--to", "2026-01-01"]);
+    let whole = savings(&data, &["show", "--entity", "E-OFFICE", "--from", "2026-01-11"]);
+    for missing in [vec!["--reason", " "], vec!["--reason", "x", "--to", "2026-01-01"]] {
+        let mut all = vec!["savings", "exclude", "--data", path(&data), "--entity", "E-OFFICE"];
+        all.extend(missing);
+        assert_eq!(run(&all).status.code(), Some(2));
+    }
+    savings(&data, &["exclude", "--entity", "E-OFFICE", "--from", "2026-01-01", "--to", "2026-01-11", "--reason", "a fair in the hall"]);
+    let rest = savings(&data, &["show", "--entity", "E-OFFICE"]);
+    assert_eq!((number(&rest[0], "hours"), number(&rest[0], "hours_left_out")), (REPORTED as f64 - 240.0, 240.0));
+    assert!((number(&rest[0], "saved_kwh") - number(&whole[0], "saved_kwh")).abs() < 1e-6);
+    assert_eq!(count(&data, "SELECT COUNT(*) FROM saving"), REPORTED - 240);
+}
