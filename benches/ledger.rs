@@ -40,7 +40,7 @@ fn main() {
 fn play(folder: &Path, name: &str, messages: &[(String, Vec<u8>)]) -> f64 {
     let read = zone_folder::load(folder).unwrap_or_else(|faults| panic!("{faults:?}"));
     let data = folder.join(name);
-    let mut engine = Engine::open(&data, read.zone, read.factors, read.alert_rules).unwrap();
+    let mut engine = Engine::open(&data, read.zone, (read.factors, read.tariff), read.alert_rules, Millis(FROM_MS)).unwrap();
     let before = cpu_s();
     for (index, (topic, payload)) in messages.iter().enumerate() {
         engine.apply(topic, payload, Millis(FROM_MS)).unwrap();

@@ -18,11 +18,14 @@ use crate::domain::units::Millis;
 use crate::engine::watch::BROKER_LOST_MS;
 use crate::engine::{Effects, Engine, EngineError};
 use crate::mqtt::{self, Delivery, FromBroker, Link, MqttError, Publication};
+use crate::restating::Job;
 use crate::store::StoreError;
 use crate::wire::{encode, topic};
 
 /// How often the wall clock moves the engine's.
 const TICK: Duration = Duration::from_secs(5);
+/// How often the collector looks for what commands ask.
+const REQUEST_POLL: Duration = Duration::from_millis(500);
 /// How long the end of the connection may take.
 const DISCONNECT_WAIT: Duration = Duration::from_secs(3);
 
@@ -45,6 +48,8 @@ impl From<StoreError> for CollectError {
 #[derive(Debug)]
 pub struct CollectOptions {
     pub folder: ZoneFolder,
+    /// Where the folder is, to read its factors and tariff again for a restatement.
+    pub zone: PathBuf,
     pub data: PathBuf,
     pub broker: Broker,
     pub batch: BatchLimits,
@@ -65,10 +70,11 @@ pub async fn run(
     ready: impl FnMut() + Send + 'static,
     stop: watch::Receiver<bool>,
 ) -> Result<Summary, CollectError> {
-    let ZoneFolder { zone, alert_rules, factors } = options.folder;
+    let ZoneFolder { zone, alert_rules, factors, tariff } = options.folder;
     let filter = topic::filter(zone.id());
+    let zone_folder = options.zone;
     let data = options.data;
-    let engine = tokio::task::spawn_blocking(move || Engine::open(&data, zone, factors, alert_rules)).await??;
+    let engine = tokio::task::spawn_blocking(move || Engine::open(&data, zone, (factors, tariff), alert_rules, wall_now())).await??;
     let client_id = engine.store().text_or("client_id", || new_client_id(engine.zone().id()))?;
     let (link, event_loop) = mqtt::connect(&options.broker, &client_id);
     let (to_engine, from_broker) = mpsc::channel(mqtt::to_engine_max(&options.broker));
@@ -77,6 +83,8 @@ pub async fn run(
     tasks.spawn(mqtt::poll(options.broker, link.clone(), event_loop, filter, to_engine));
     let shell = Shell {
         engine,
+        zone_folder,
+        job: None,
         link: link.clone(),
         batch: options.batch,
         unacknowledged: Vec::new(),
@@ -117,6 +125,9 @@ const PUBLICATIONS_MAX: usize = 100_000;
 
 struct Shell {
     engine: Engine,
+    zone_folder: PathBuf,
+    /// What a command asked for and is being done, slice by slice.
+    job: Option<Job>,
     link: Link,
     batch: BatchLimits,
     unacknowledged: Vec<Delivery>,
@@ -139,10 +150,14 @@ impl Shell {
         let mut lost_at = Some(wall_now());
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval(REQUEST_POLL);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let idle_until = idle_from.zip(exit_when_idle).map(|(from, length)| from + length);
             let room_at = self.has_to_send().then(|| Instant::now() + ROOM_WAIT);
-            let wake = [commit_at, room_at, idle_until].into_iter().flatten().min();
+            // Slices of a job go in between: the choice below is fair.
+            let slice_at = self.job.is_some().then(Instant::now);
+            let wake = [commit_at, room_at, idle_until, slice_at].into_iter().flatten().min();
             tokio::select! {
                 told = from_broker.recv() => match told {
                     Some(FromBroker::Message(delivery)) => {
@@ -169,8 +184,12 @@ impl Shell {
                     None => break,
                 },
                 () = sleep_until(wake), if wake.is_some() => {
-                                        self.send();
-                    if commit_at.is_some_and(|at| at <= Instant::now()) {
+                    self.send();
+                    if self.job.is_some() {
+                        self.commit()?;
+                        commit_at = None;
+                        self.do_slice()?;
+                    } else if commit_at.is_some_and(|at| at <= Instant::now()) {
                         self.commit()?;
                         commit_at = None;
                     } else if idle_until.is_some_and(|until| until <= Instant::now()) {
@@ -193,6 +212,13 @@ impl Shell {
                         commit_at = None;
                     }
                     self.engine.settle()?;
+                }
+                _ = look.tick(), if self.job.is_none() => {
+                    if self.engine.store().has_requests().map_err(EngineError::from)? {
+                        self.commit()?;
+                        commit_at = None;
+                        self.job = Job::take(&mut self.engine, &self.zone_folder)?;
+                    }
                 }
                 _ = stop.wait_for(|stop| *stop) => break,
             }
@@ -219,6 +245,17 @@ impl Shell {
         self.committed.extend(self.unacknowledged.drain(..));
         self.tell(effects);
         self.send();
+        Ok(())
+    }
+
+    /// A slice of the job; the batch is committed.
+    fn do_slice(&mut self) -> Result<(), CollectError> {
+        if let Some(job) = &mut self.job
+            && job.step(&mut self.engine)?
+        {
+            self.job = None;
+            info!("a restatement is done");
+        }
         Ok(())
     }
 
@@ -255,7 +292,11 @@ impl Shell {
         }
         for (book, year) in effects.changed_factors {
             let carrier = book.carrier().as_str();
-            warn!(carrier, year, "the ledger goes on with the factors it began this year with; the zone folder now says others");
+            warn!(
+                carrier,
+                year,
+                "the ledger goes on with the factors it began this year with; the zone folder now says others, `nengtan restate` takes them over"
+            );
         }
         let now = self.engine.now(wall_now());
         for transition in effects.transitions {

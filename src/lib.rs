@@ -15,6 +15,7 @@ pub mod engine;
 pub mod ledger;
 pub mod mqtt;
 pub mod report;
+pub mod restating;
 pub mod savings;
 pub mod show;
 pub mod store;

@@ -73,7 +73,7 @@ impl From<ClaimError> for CliError {
 
 impl Chosen {
     pub fn wanted(&self, ledger: &Connection) -> Result<Wanted, CliError> {
-        let selection = Selection { entities: self.entity.clone(), from: self.from.clone(), to: self.to.clone() };
+        let selection = Selection { entities: self.entity.clone(), from: self.from.clone(), to: self.to.clone(), as_known_on: None };
         let resolved = selection.resolve(ledger)?;
         let carriers = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam];
         let book = |name: &String| {

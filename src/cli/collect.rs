@@ -48,7 +48,8 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
     let settings = Settings::load(arguments.config.as_deref(), &flags).map_err(CliError::Configuration)?;
     let folder = zone_folder(&settings.zone)?;
     start_log(&settings.log_level);
-    let options = CollectOptions { folder, data: settings.data, broker: settings.broker, batch: settings.batch, exit_when_idle };
+    let options =
+        CollectOptions { folder, zone: settings.zone, data: settings.data, broker: settings.broker, batch: settings.batch, exit_when_idle };
     let runtime = tokio::runtime::Runtime::new()?;
     let summary = runtime.block_on(async {
         let stop = stop_signal()?;

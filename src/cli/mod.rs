@@ -9,6 +9,7 @@ mod collect;
 mod demo;
 mod output;
 mod report;
+mod restate;
 mod savings;
 
 use std::path::{Path, PathBuf};
@@ -49,10 +50,12 @@ enum Command {
     Check(CheckArguments),
     /// Run a read-only SQL statement over the ledger's views (energy, carbon, reading, alert, meter and more).
     Query(QueryArguments),
-    /// Show energy, carbon, alerts, meters, data quality or refusals.
+    /// Show energy, carbon, cost, alerts, meters, data quality or refusals.
     Show(ShowArguments),
     /// Zero-carbon park and factory indicators, or the inventory of emissions, of one year.
     Report(report::Arguments),
+    /// Recompute carbon, standard coal and cost with the zone folder's present factors and tariff; the old figures stay readable with --as-known-on.
+    Restate(restate::Arguments),
     /// Savings against a weather-adjusted baseline.
     Savings(savings::Arguments),
     /// Hold the ledger against the fleet's truth.
@@ -87,6 +90,7 @@ struct QueryArguments {
 enum Subject {
     Energy,
     Carbon,
+    Cost,
     Alerts,
     Meters,
     Quality,
@@ -107,6 +111,9 @@ struct ShowArguments {
     to: Option<String>,
     #[arg(long, value_enum, default_value_t = By::Total)]
     by: By,
+    /// Energy, carbon and cost as they were known at this moment: without later corrections, with the factors and prices of then.
+    #[arg(long, value_name = "TIME")]
+    as_known_on: Option<String>,
     #[command(flatten)]
     reading: Reading,
 }
@@ -199,6 +206,7 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         Command::Query(arguments) => query(&arguments)?,
         Command::Show(arguments) => show(&arguments)?,
         Command::Report(arguments) => report::execute(&arguments)?,
+        Command::Restate(arguments) => restate::execute(&arguments)?,
         Command::Savings(arguments) => savings::execute(&arguments)?,
         Command::Verify(arguments) => return verify(&arguments),
     }
@@ -220,10 +228,16 @@ fn query(arguments: &QueryArguments) -> Result<(), CliError> {
 
 fn show(arguments: &ShowArguments) -> Result<(), CliError> {
     let ledger = store::open_to_read(&arguments.reading.data)?;
-    let selection = Selection { entities: arguments.entity.clone(), from: arguments.from.clone(), to: arguments.to.clone() };
+    let selection = Selection {
+        entities: arguments.entity.clone(),
+        from: arguments.from.clone(),
+        to: arguments.to.clone(),
+        as_known_on: arguments.as_known_on.clone(),
+    };
     let table = match arguments.subject {
         Subject::Energy => show::books::energy(&ledger, &selection, arguments.by)?,
         Subject::Carbon => show::books::carbon(&ledger, &selection, arguments.by)?,
+        Subject::Cost => show::cost::cost(&ledger, &selection, arguments.by)?,
         Subject::Alerts => show::lists::alerts(&ledger, &selection)?,
         Subject::Meters => show::lists::meters(&ledger, &selection)?,
         Subject::Quality => show::lists::quality(&ledger, &selection)?,

@@ -8,7 +8,7 @@ use super::factor_lists;
 use super::fault::{Fault, joined};
 use super::source_text;
 use super::toml_table::{Cell, Table, TomlFile};
-use super::zone_toml::FactorsRef;
+use super::zone_toml::SetRef;
 use crate::domain::decimal::Decimal;
 use crate::domain::factors::{CoalEquivalent, Confidence, FactorSet, Fuel, GridFactor, GridMethod, HeatFactor, PerUnit, Provenance};
 use crate::domain::substances::CombustionGroup;
@@ -28,7 +28,7 @@ const BUILT_IN: [(&str, &[(&str, &str)]); 1] = [(
 const MG_PER_KG: i64 = 1_000_000;
 
 /// The set a zone names: a built-in one, or a file beside `zone.toml`.
-pub fn find(folder: &Path, wanted: &FactorsRef, faults: &mut Vec<Fault>) -> Option<FactorSet> {
+pub fn find(folder: &Path, wanted: &SetRef, faults: &mut Vec<Fault>) -> Option<FactorSet> {
     if let Some((_, files)) = BUILT_IN.iter().find(|(name, _)| *name == wanted.name) {
         return keep(read(files), faults);
     }

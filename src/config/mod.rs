@@ -17,6 +17,9 @@ pub mod meters_csv;
 pub mod settings;
 pub mod source_text;
 pub mod supplies_csv;
+#[cfg(test)]
+mod tariff_cases;
+pub mod tariffs;
 pub mod toml_table;
 #[cfg(test)]
 mod zone_cases;

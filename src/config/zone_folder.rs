@@ -8,7 +8,8 @@ use super::fault::Fault;
 use super::meters_csv::KnownEntities;
 use super::zone_toml::ZoneToml;
 use super::{
-    alerts_toml, assets_toml, calendar_csv, entities_geojson, entries_csv, factors, meters_csv, source_text, supplies_csv, zone_toml,
+    alerts_toml, assets_toml, calendar_csv, entities_geojson, entries_csv, factors, meters_csv, source_text, supplies_csv, tariffs,
+    zone_toml,
 };
 use crate::domain::alert_rules::AlertRules;
 use crate::domain::calendar::DayTypes;
@@ -17,6 +18,7 @@ use crate::domain::declared::Declared;
 use crate::domain::entity::EntityIndex;
 use crate::domain::factors::{CoalBasis, FactorSet, MissingFactor};
 use crate::domain::substances::GwpSet;
+use crate::domain::tariff::Tariff;
 use crate::domain::zone::{Zone, ZoneParts};
 
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct ZoneFolder {
     pub zone: Zone,
     pub alert_rules: AlertRules,
     pub factors: FactorSet,
+    /// Without prices where the zone names none.
+    pub tariff: Tariff,
 }
 
 /// Reads and checks everything but `fleet.toml`, which is the fleet's own.
@@ -46,6 +50,7 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
         .map_or_else(DayTypes::default, |text| kept(calendar_csv::read(&text), &mut faults));
     let factors = zone_toml.as_ref().and_then(|zone| factors::find(folder, &zone.factors, &mut faults));
     let declared = declared(folder, zone_toml.as_ref(), ids, factors.as_ref(), &mut faults);
+    let tariff = zone_toml.as_ref().and_then(|zone| zone.tariff.as_ref()).map(|tariff| tariffs::find(folder, tariff, &mut faults));
     let places = zone_toml.as_ref().map(|zone| (zone.region_line, zone.zone_line));
     let zone = match (zone_toml.and_then(|zone| zone.profile), entities, meters) {
         (Some(profile), Some(entities), Some(meters)) if faults.is_empty() => Some(Zone::new(ZoneParts {
@@ -68,7 +73,9 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
         faults.extend(assets_toml::faults(&text, zone.as_ref()));
     }
     match (zone, factors) {
-        (Some(zone), Some(factors)) if faults.is_empty() => Ok(ZoneFolder { zone, alert_rules, factors }),
+        (Some(zone), Some(factors)) if faults.is_empty() => {
+            Ok(ZoneFolder { zone, alert_rules, factors, tariff: tariff.flatten().unwrap_or_default() })
+        }
         _ => Err(faults),
     }
 }

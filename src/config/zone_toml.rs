@@ -21,13 +21,16 @@ pub struct ZoneToml {
     pub profile: Option<Profile>,
     /// Even where other keys are faults, so that `meters.csv` can be checked against it.
     pub id: Option<String>,
-    pub factors: FactorsRef,
+    pub factors: SetRef,
+    /// None: costs are not known.
+    pub tariff: Option<SetRef>,
     /// To point at where another file shows a key to be wrong.
     pub region_line: usize,
     pub zone_line: usize,
 }
 
-pub struct FactorsRef {
+/// A built-in set, or the path of a file.
+pub struct SetRef {
     pub name: String,
     pub line: usize,
 }
@@ -41,7 +44,8 @@ pub fn read(text: &str) -> (ZoneToml, Vec<Fault>) {
     let mut read = ZoneToml {
         profile: None,
         id: None,
-        factors: FactorsRef { name: DEFAULT_FACTORS.to_owned(), line: 1 },
+        factors: SetRef { name: DEFAULT_FACTORS.to_owned(), line: 1 },
+        tariff: None,
         region_line: 1,
         zone_line: 1,
     };
@@ -79,6 +83,9 @@ fn read_zone(file: &mut TomlFile, mut zone: Table<'_>, gas: Option<GasSupply>, s
         if let Some(name) = file.text(&cell) {
             read.factors.name = name;
         }
+    }
+    if let Some(cell) = file.optional(&mut zone, "tariff") {
+        read.tariff = file.text(&cell).map(|name| SetRef { name, line: cell.line });
     }
     file.no_more(zone);
     read.profile = (|| {

@@ -92,6 +92,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     let mut tell_ready = Some(tell_ready);
     let collect = CollectOptions {
         folder: options.folder,
+        zone: options.zone.clone(),
         data: options.data.clone(),
         broker: settings.broker,
         batch: settings.batch,

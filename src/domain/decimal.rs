@@ -211,6 +211,16 @@ impl Decimal {
         Ok(Self { mantissa, exponent: self.exponent.saturating_add(other.exponent) })
     }
 
+    pub fn plus(self, other: Self) -> Result<Self, DecimalError> {
+        let exponent = self.exponent.min(other.exponent);
+        let aligned = |number: Self| {
+            let power = power_of_ten((number.exponent - exponent).unsigned_abs()).and_then(|power| i128::try_from(power).ok());
+            power.and_then(|power| number.mantissa.checked_mul(power)).ok_or(DecimalError::TooLarge)
+        };
+        let mantissa = aligned(self)?.checked_add(aligned(other)?).ok_or(DecimalError::TooLarge)?;
+        Ok(Self { mantissa, exponent })
+    }
+
     /// The number as an integer, if it is one.
     pub fn whole(self) -> Result<i64, DecimalError> {
         let (numerator, denominator) = self.ratio()?;

@@ -10,5 +10,6 @@ pub mod declared;
 pub mod entity;
 pub mod factors;
 pub mod substances;
+pub mod tariff;
 pub mod units;
 pub mod zone;

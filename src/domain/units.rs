@@ -73,17 +73,36 @@ pub struct MgPerUnit(pub i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MgCePerUnit(pub i64);
 
-const MG_PER_KG: i64 = 1_000_000;
+/// Millionths of a yuan per kWh, MJ, m³ or kg: a thousand ledger units, so the product is exactly billionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MicroCnyPerUnit(pub i64);
 
-macro_rules! factor {
-    ($factor:ident, $product:ident) => {
+const MG_PER_KG: i64 = 1_000_000;
+const MICRO_PER_CNY: i64 = 1_000_000;
+
+macro_rules! from_kg {
+    ($factor:ident) => {
         impl $factor {
             /// From kilograms as decimal text, rounded once, half to even.
             pub fn from_decimal_kg(text: &str) -> Result<Self, DecimalError> {
                 Decimal::parse(text)?.times(Decimal::from(MG_PER_KG)).and_then(Decimal::rounded).map(Self)
             }
         }
+    };
+}
 
+from_kg!(MgPerUnit);
+from_kg!(MgCePerUnit);
+
+impl MicroCnyPerUnit {
+    /// From yuan, rounded once, half to even.
+    pub fn from_cny(cny: Decimal) -> Result<Self, DecimalError> {
+        cny.times(Decimal::from(MICRO_PER_CNY)).and_then(Decimal::rounded).map(Self)
+    }
+}
+
+macro_rules! factor {
+    ($factor:ident, $product:ident) => {
         impl Mul<$factor> for Quantity {
             type Output = $product;
 
@@ -96,6 +115,7 @@ macro_rules! factor {
 
 factor!(MgPerUnit, MicrogramsCo2e);
 factor!(MgCePerUnit, MicrogramsCe);
+factor!(MicroCnyPerUnit, NanoCny);
 
 macro_rules! amount {
     ($($amount:ident),*) => {$(

@@ -18,6 +18,16 @@ use crate::ledger::window::Window;
 use crate::store::batch::{Batch, RollupDelta, RowId};
 use crate::store::restore::Share;
 
+const HOUR_MINUTES: i64 = 60;
+
+/// How finely quantities are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    pub interval_ms: i64,
+    /// Bands may change inside of an hour: the batch's parts are intervals, not hours.
+    pub by_interval: bool,
+}
+
 #[derive(Debug)]
 pub struct RegisterChannel {
     pub id: ChannelId,
@@ -27,7 +37,7 @@ pub struct RegisterChannel {
     pub first: Option<Millis>,
     /// For interval-mean thresholds; none where no rule looks.
     pub mean: Option<Box<OpenInterval>>,
-    book: Option<Book>,
+    pub book: Option<Book>,
     /// One list for all channels with the same shares.
     pub shares: Arc<[Share]>,
 }
@@ -100,11 +110,12 @@ pub fn limits(register: &RegisterSpec) -> Limits {
 
 impl RegisterChannel {
     /// Posts a span that came (`sign` 1) or went (`sign` −1).
-    pub fn post(&self, span: Span, sign: i64, interval_ms: i64, calendar: &mut LocalCalendar, batch: &mut Batch) {
-        slices::cut(span, interval_ms, calendar, |slice| {
+    pub fn post(&self, span: Span, sign: i64, grid: Grid, calendar: &mut LocalCalendar, batch: &mut Batch) {
+        slices::cut(span, grid.interval_ms, calendar, |slice| {
             self.post_interval(slice, (span.quality, span.from == span.to), sign, batch);
             if let Some(book) = self.book {
-                self.post_shares(slice, span.quality, sign, book, batch);
+                let part = if grid.by_interval { slice.start } else { slice.hour };
+                self.post_shares((part, slice), span.quality, sign, book, batch);
             }
         });
     }
@@ -125,20 +136,27 @@ impl RegisterChannel {
         }
     }
 
-    fn post_shares(&self, slice: Slice, quality: Quality, sign: i64, book: Book, batch: &mut Batch) {
+    fn post_shares(&self, (part, slice): (Millis, Slice), quality: Quality, sign: i64, book: Book, batch: &mut Batch) {
         let quantity = Quantity(sign * slice.energy.0);
         let by = |wanted| if quality == wanted { quantity } else { Quantity(0) };
-        self.post_hour(slice.hour, book, [quantity, by(Quality::Assumed), by(Quality::Estimated)], sign, batch);
+        self.post_part((part, slice.minutes), book, [quantity, by(Quality::Assumed), by(Quality::Estimated)], sign, batch);
     }
 
     /// Posts a stored interval to the roll-ups again.
-    pub fn post_again(&self, hour: Millis, amounts: [Quantity; 3], parts: i64, batch: &mut Batch) {
+    pub fn post_again(&self, (part, minutes): (Millis, i64), amounts: [Quantity; 3], parts: i64, batch: &mut Batch) {
         if let Some(book) = self.book {
-            self.post_hour(hour, book, amounts, parts, batch);
+            self.post_part((part, minutes), book, amounts, parts, batch);
         }
     }
 
-    fn post_hour(&self, hour: Millis, book: Book, [quantity, assumed, estimated]: [Quantity; 3], parts: i64, batch: &mut Batch) {
+    fn post_part(
+        &self,
+        (part, minutes): (Millis, i64),
+        book: Book,
+        [quantity, assumed, estimated]: [Quantity; 3],
+        parts: i64,
+        batch: &mut Batch,
+    ) {
         for share in &*self.shares {
             let times = share.sign.abs();
             let delta = RollupDelta {
@@ -147,10 +165,11 @@ impl RegisterChannel {
                 gross: Quantity(quantity.0 * times),
                 assumed: Quantity(assumed.0 * times),
                 estimated: Quantity(estimated.0 * times),
+                hourly: Quantity(if minutes == HOUR_MINUTES { quantity.0 * times } else { 0 }),
                 parts,
                 ..RollupDelta::default()
             };
-            batch.hours.entry((hour, share.entity, book)).or_default().add(&delta);
+            batch.hours.entry((part, share.entity, book)).or_default().add(&delta);
         }
     }
 }

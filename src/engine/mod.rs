@@ -5,16 +5,18 @@
 
 mod channel;
 mod drivers;
+mod in_force;
 mod readings;
 pub mod rejection;
+pub mod restate;
 mod restore;
 pub mod watch;
 
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
-use crate::accounting::{Book, YearFactors, assess};
+use crate::accounting::Book;
 use crate::alerts::Transition;
 use crate::alerts::silence::GatewayVoice;
 use crate::alerts::threshold::Threshold;
@@ -23,14 +25,15 @@ use crate::claims::keep::Keeper;
 use crate::domain::alert_rules::AlertRules;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::LedgerUnit;
-use crate::domain::factors::{FactorSet, MissingFactor};
+use crate::domain::factors::MissingFactor;
 use crate::domain::units::{DAY_MS, Millis};
 use crate::domain::zone::{ClockMode, Zone};
 use crate::ledger::window::Changes;
 use crate::store::batch::{Batch, DeadLetter, Place, RowId};
 use crate::store::{Store, StoreError};
 use crate::wire::decode::{self, Message};
-use channel::RegisterChannel;
+use channel::{Grid, RegisterChannel};
+use in_force::{Desk, InForce};
 use rejection::Rejection;
 
 /// Bytes of a refused payload that are kept.
@@ -130,7 +133,8 @@ pub struct Effects {
 #[derive(Debug)]
 pub struct Engine {
     zone: Zone,
-    factors: FactorSet,
+    in_force: InForce,
+    grid: Grid,
     rules: AlertRules,
     store: Store,
     calendar: LocalCalendar,
@@ -147,7 +151,8 @@ pub struct Engine {
     watches: Vec<Watch>,
     gaps: Vec<Gap>,
     asked: FxHashSet<(usize, Millis)>,
-    year_factors: FxHashMap<(Book, i16), YearFactors>,
+    /// The wall clock as it was last told.
+    wall: Millis,
     /// The engine's clock; none in a fed zone before the first tick.
     fed: Option<Millis>,
     next: Millis,
@@ -168,6 +173,7 @@ impl Engine {
     /// Takes one message in. `wall` is the wall clock, which is the engine's where the zone does not feed one.
     /// An error ends the process: the batch is not committed and its messages are not acknowledged.
     pub fn apply(&mut self, topic: &str, payload: &[u8], wall: Millis) -> Result<(), EngineError> {
+        self.wall = self.wall.max(wall);
         let zone_id: Box<str> = self.zone.id().into();
         match decode::decode(&zone_id, topic, payload) {
             Ok(Message::Telemetry { readings, .. }) => {
@@ -216,6 +222,7 @@ impl Engine {
 
     /// The wall clock moves; it is the engine's where the zone does not feed one.
     pub fn tick_wall(&mut self, wall: Millis) {
+        self.wall = self.wall.max(wall);
         match self.zone.profile().clock {
             ClockMode::Wall => self.tick(wall),
             ClockMode::Feed => {}
@@ -224,7 +231,7 @@ impl Engine {
 
     /// Writes what was taken in and returns what has to be told now.
     pub fn commit(&mut self) -> Result<Effects, EngineError> {
-        self.assess_hours()?;
+        self.assess_parts()?;
         let mut effects = std::mem::take(&mut self.effects);
         effects.transitions.clone_from(&self.batch.transitions);
         if !self.batch.is_empty() {
@@ -293,23 +300,22 @@ impl Engine {
         }
     }
 
-    /// Gives the batch's hours their carbon and standard coal.
-    fn assess_hours(&mut self) -> Result<(), EngineError> {
-        for ((hour, _, book), delta) in &mut self.batch.hours {
-            let year = self.calendar.date(*hour).year();
-            let factors = match self.year_factors.entry((*book, year)) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::hash_map::Entry::Vacant(new) => {
-                    let found = YearFactors::find(&self.factors, self.zone.profile(), *book, year)?;
-                    let kept = self.store.keep_factors(*book, year, &found)?;
-                    if kept != found {
-                        self.effects.changed_factors.push((*book, year));
-                    }
-                    new.insert(kept)
-                }
-            };
-            delta.assessed = assess(factors, delta.quantity, delta.bought);
-        }
+    /// Gives the batch's parts their carbon, standard coal and cost, and says since when they are known.
+    fn assess_parts(&mut self) -> Result<(), EngineError> {
+        let mut desk = Desk { store: &self.store, profile: self.zone.profile(), calendar: &mut self.calendar };
+        self.in_force.assess(&mut self.batch.hours, &mut self.batch.costs, &mut desk)?;
+        self.batch.factors.append(&mut self.in_force.news.factors);
+        self.batch.prices.append(&mut self.in_force.news.prices);
+        self.effects.changed_factors.append(&mut self.in_force.news.changed_factors);
+        self.batch.recorded = self.recorded();
         Ok(())
+    }
+
+    /// The engine's clock; where a fed one has not spoken yet, before all time.
+    fn recorded(&self) -> Millis {
+        match self.zone.profile().clock {
+            ClockMode::Wall => self.wall,
+            ClockMode::Feed => self.fed.unwrap_or(Millis(i64::MIN)),
+        }
     }
 }

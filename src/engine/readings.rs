@@ -172,12 +172,12 @@ impl Engine {
             Outcome::NeedsHistory => unreachable!("insert_old goes back to the channel's first mark"),
         }
         let channel = &mut self.registers[register as usize];
-        let interval_ms = self.zone.profile().interval_ms;
+        let grid = self.grid;
         for span in &self.changes.removed {
-            channel.post(*span, -1, interval_ms, &mut self.calendar, &mut self.batch);
+            channel.post(*span, -1, grid, &mut self.calendar, &mut self.batch);
         }
         for span in &self.changes.added {
-            channel.post(*span, 1, interval_ms, &mut self.calendar, &mut self.batch);
+            channel.post(*span, 1, grid, &mut self.calendar, &mut self.batch);
         }
         self.batch.marks.extend(self.changes.marks.iter().map(|mark| (row, *mark)));
         channel.first = Some(channel.first.map_or(mark.at, |first| first.min(mark.at)));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::channel::{RegisterChannel, Sharing};
+use super::channel::{Grid, RegisterChannel, Sharing};
 use super::drivers::drivers;
+use super::in_force::InForce;
 use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState, Watch};
 use crate::accounting::Book;
 use crate::alerts::BROKER_RULE;
@@ -18,6 +19,7 @@ use crate::domain::alert_rules::{AlertRules, Signal};
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::{Carrier, Channel, ChannelKind, LedgerUnit, RegisterSpec};
 use crate::domain::factors::FactorSet;
+use crate::domain::tariff::Tariff;
 use crate::domain::units::{HOUR_MS, Millis};
 use crate::domain::zone::Zone;
 use crate::ledger::mark::Mark;
@@ -30,8 +32,14 @@ use crate::store::{Store, StoreError};
 const MARKS_BACK_MS: i64 = 3 * HOUR_MS;
 
 impl Engine {
-    /// An engine over the ledger of a data folder, as of its last commit.
-    pub fn open(folder: &Path, zone: Zone, factors: FactorSet, rules: AlertRules) -> Result<Engine, EngineError> {
+    /// An engine over the ledger of a data folder, as of its last commit. `wall` is the wall clock.
+    pub fn open(
+        folder: &Path,
+        zone: Zone,
+        (factors, tariff): (FactorSet, Tariff),
+        rules: AlertRules,
+        wall: Millis,
+    ) -> Result<Engine, EngineError> {
         let mut store = Store::open(folder)?;
         store.adopt_zone(folder, &zone)?;
         store.begin_rows()?;
@@ -59,7 +67,7 @@ impl Engine {
             watches: Vec::new(),
             gaps: Vec::new(),
             asked: rustc_hash::FxHashSet::default(),
-            year_factors: FxHashMap::default(),
+            wall,
             fed: clock.map(|(now, _)| now),
             // Without it the readings of the step that was under way would be from the future after a restart.
             next: clock.map_or(Millis(i64::MIN), |(_, next)| next),
@@ -71,8 +79,9 @@ impl Engine {
             effects: Effects::default(),
             changes: Changes::default(),
             rejected: Vec::new(),
+            grid: Grid { interval_ms: zone.profile().interval_ms, by_interval: false },
             zone,
-            factors,
+            in_force: InForce::new(factors, tariff),
             rules,
             store,
         };
@@ -84,6 +93,7 @@ impl Engine {
         engine.restore_silence()?;
         engine.restore_gaps()?;
         engine.assess_every_book()?;
+        engine.find_grid()?;
         engine.restore_rollups()?;
         Ok(engine)
     }
@@ -97,14 +107,22 @@ impl Engine {
             return Ok(());
         }
         let by_row: FxHashMap<RowId, &RegisterChannel> = self.registers.iter().map(|channel| (channel.row, channel)).collect();
-        let (calendar, batch) = (&mut self.calendar, &mut self.batch);
-        self.store.each_interval(|row, start, amounts, parts| {
+        let (calendar, batch, grid) = (&mut self.calendar, &mut self.batch, self.grid);
+        self.store.each_interval(Millis(i64::MIN), Millis(i64::MAX), |row, interval| {
             if let Some(channel) = by_row.get(&row) {
-                channel.post_again(calendar.hour(start).start, amounts, parts, batch);
+                let part = if grid.by_interval { interval.start } else { calendar.hour(interval.start).start };
+                channel.post_again((part, interval.minutes), interval.amounts, interval.parts, batch);
             }
         })?;
-        self.assess_hours()?;
+        self.assess_parts()?;
         self.store.replace_rollups(&shares, &mut self.batch, &mut self.calendar)?;
+        Ok(())
+    }
+
+    /// How finely the tariff wants quantities to be kept.
+    pub(super) fn find_grid(&mut self) -> Result<(), EngineError> {
+        let found = self.in_force.is_finer_than_hours(&self.store, self.zone.profile(), &mut self.calendar)?;
+        self.grid.by_interval = found;
         Ok(())
     }
 
@@ -322,7 +340,7 @@ impl Engine {
         books.sort_unstable();
         books.dedup();
         for book in books {
-            crate::accounting::YearFactors::find(&self.factors, self.zone.profile(), book, year)?;
+            crate::accounting::YearFactors::find(&self.in_force.factors, self.zone.profile(), book, year)?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ pub struct Wish {
 impl Wish {
     /// The whole local year in the ledger's terms.
     pub fn resolve(&self, ledger: &Connection) -> Result<Resolved, ShowError> {
-        let mut wanted = Selection { entities: self.entities.clone(), from: None, to: None }.resolve(ledger)?;
+        let mut wanted = Selection { entities: self.entities.clone(), from: None, to: None, as_known_on: None }.resolve(ledger)?;
         let last = last_hour(ledger)?.unwrap_or_default();
         let year = self.year.unwrap_or_else(|| wanted.calendar.date(last).year());
         let first_day = |year| jiff::civil::Date::new(year, 1, 1).map_err(|_| ShowError::Year { seen: year });

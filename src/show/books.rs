@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use rustc_hash::FxHashMap;
 
-use super::{By, Resolved, Selection, ShowError, streams};
+use super::{By, Resolved, Selection, ShowError, known, period, streams};
 use crate::accounting::Book;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::units::{MINUTE_MS, Millis};
@@ -27,8 +27,10 @@ pub struct Sums {
     assumed: i128,
     estimated: i128,
     pub co2e_ug: i128,
-    /// The latest local year of what was summed; its factor stands for the row.
+    /// The latest local year of what was summed.
     pub year: i16,
+    /// The last moment of what was summed; its factor stands for the row.
+    pub latest: Millis,
 }
 
 impl Sums {
@@ -138,22 +140,6 @@ pub fn names(ledger: &Connection) -> Result<Names, ShowError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// A factor in use; `source` names its version.
-#[derive(Clone, Debug)]
-pub struct Factor {
-    pub mg_per_unit: i64,
-    pub tier: String,
-    pub source: String,
-}
-
-pub fn factors(ledger: &Connection) -> Result<FxHashMap<(u8, i16), Factor>, ShowError> {
-    let mut statement = ledger.prepare("SELECT carrier, year, mg_per_unit, tier, source FROM factor_row WHERE mg_per_unit IS NOT NULL")?;
-    let rows = statement.query_map([], |row| {
-        Ok(((row.get(0)?, row.get(1)?), Factor { mg_per_unit: row.get(2)?, tier: row.get(3)?, source: row.get(4)? }))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 /// The sums asked for, by start, entity and book.
 pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeMap<Key, Sums>, ShowError> {
     let rows = match source(wanted, by) {
@@ -167,11 +153,7 @@ pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeM
         if !wanted.wants(row.entity) {
             continue;
         }
-        let (start, end) = match by {
-            By::Total => (wanted.from.or(first).unwrap_or(row.start), wanted.to.or(last).unwrap_or(row.end)),
-            By::Interval => (row.start, row.end),
-            by => bucket(&mut wanted.calendar, by, row.start),
-        };
+        let (start, end) = period(wanted, by, (row.start, row.end), (first, last));
         let into = sums.entry((start, end, row.entity, row.book)).or_default();
         into.quantity += row.sums.quantity;
         into.bought += row.sums.bought;
@@ -180,6 +162,7 @@ pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeM
         into.estimated += row.sums.estimated;
         into.co2e_ug += row.sums.co2e_ug;
         into.year = into.year.max(row.sums.year);
+        into.latest = into.latest.max(row.sums.latest);
     }
     Ok(sums)
 }
@@ -188,7 +171,7 @@ pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeM
 #[must_use]
 pub fn bucket(calendar: &mut LocalCalendar, by: By, at: Millis) -> (Millis, Millis) {
     let span = match by {
-        By::Total => calendar.year(at),
+        By::Total | By::Year => calendar.year(at),
         By::Month => calendar.month(at),
         By::Day => calendar.day(at),
         By::Hour => calendar.hour(at),
@@ -201,8 +184,9 @@ pub fn bucket(calendar: &mut LocalCalendar, by: By, at: Millis) -> (Millis, Mill
 #[must_use]
 pub fn source(wanted: &mut Resolved, by: By) -> Option<RollupLevel> {
     let borders: Vec<Millis> = wanted.from.into_iter().chain(wanted.to).collect();
+    let is_known = wanted.as_known_on.is_some();
     let calendar = &mut wanted.calendar;
-    if by == By::Interval || !borders.iter().all(|at| calendar.hour(*at).start == *at) {
+    if is_known || by == By::Interval || !borders.iter().all(|at| calendar.hour(*at).start == *at) {
         return None;
     }
     if by == By::Hour || !borders.iter().all(|at| calendar.day(*at).start == *at) {
@@ -244,6 +228,7 @@ pub fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel)
             co2e_ug: amount(7)?,
             bought: amount(8)?,
             year: wanted.calendar.date(start).year(),
+            latest: end.plus_ms(-1),
         };
         out.push(SourceRow { start, end, entity: row.get(1)?, book: row.get(2)?, sums });
     }
@@ -252,25 +237,20 @@ pub fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel)
 
 /// From the meters' intervals: each belongs to the range if its start does.
 pub fn intervals(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow>, ShowError> {
-    let factors = factors(ledger)?;
-    let sql = "SELECT i.ts, i.minutes, s.entity, c.carrier, SUM(i.quantity * s.sign), SUM(i.quantity * abs(s.sign)), SUM(i.assumed * abs(s.sign)), \
-               SUM(i.estimated * abs(s.sign)), SUM(i.quantity * s.bought) FROM interval_row i JOIN channel_row c ON c.id = i.channel \
-               JOIN share_row s ON s.channel = i.channel WHERE i.ts >= ?1 AND i.ts < ?2 GROUP BY i.ts, i.minutes, s.entity, c.carrier";
-    let mut statement = ledger.prepare_cached(sql)?;
-    let (from, to) = (wanted.from.map_or(i64::MIN, |from| from.0), wanted.to.map_or(i64::MAX, |to| to.0));
-    let mut rows = statement.query(params![from, to])?;
-    let mut out = Vec::new();
-    while let Some(row) = rows.next()? {
-        let start = Millis(row.get(0)?);
-        let end = start.plus_ms(row.get::<_, i64>(1)? * 60_000);
-        let book: u8 = row.get(3)?;
-        let amount = |index: usize| row.get::<_, i64>(index).map(i128::from);
-        let year = wanted.calendar.date(start).year();
-        let mg_per_unit = factors.get(&(book, year)).map_or(0, |factor| factor.mg_per_unit);
-        let co2e_ug = amount(8)? * i128::from(mg_per_unit);
-        let bought = amount(8)?;
-        let sums = Sums { quantity: amount(4)?, bought, gross: amount(5)?, assumed: amount(6)?, estimated: amount(7)?, co2e_ug, year };
-        out.push(SourceRow { start, end, entity: row.get(2)?, book, sums });
-    }
-    Ok(out)
+    let factors = known::factors(ledger, wanted)?;
+    let rows = known::intervals(ledger, wanted)?.into_iter().map(|row| {
+        let mg_per_unit = factors.at(row.book, row.start).map_or(0, |(factor, _)| factor.mg_per_unit);
+        let sums = Sums {
+            quantity: row.quantity,
+            bought: row.bought,
+            gross: row.gross,
+            assumed: row.assumed,
+            estimated: row.estimated,
+            co2e_ug: row.bought * i128::from(mg_per_unit),
+            year: wanted.calendar.date(row.start).year(),
+            latest: row.start,
+        };
+        SourceRow { start: row.start, end: row.end, entity: row.entity, book: row.book, sums }
+    });
+    Ok(rows.collect())
 }

@@ -207,7 +207,7 @@ fn electricity(question: &Question, supplies: &[Supply], key: MixKey, mix: &Mix,
 /// Bought heat and steam have one factor, whatever the method.
 fn heat(question: &Question, (from, to, entity, book): Key, sums: &Sums, streams: &mut Vec<Stream>) {
     let Some(book) = books::book_of(book).filter(|book| matches!(book, Book::Heat | Book::Steam)) else { return };
-    let Some(factor) = question.factors.get(&(book as u8, sums.year)) else { return };
+    let Some(factor) = question.factors.at(book as u8, sums.latest).map(|(factor, _)| factor) else { return };
     let carrier = book.carrier().as_str();
     streams.push(Stream {
         from,

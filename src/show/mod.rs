@@ -3,6 +3,8 @@
 //! Reads a ledger and never writes. Invariant: sums are made of the ledger's integers and become floating point in the last step.
 
 pub mod books;
+pub mod cost;
+pub mod known;
 pub mod lists;
 pub mod market;
 pub mod streams;
@@ -41,6 +43,7 @@ impl From<rusqlite::Error> for ShowError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum By {
     Total,
+    Year,
     Month,
     Day,
     Hour,
@@ -54,6 +57,8 @@ pub struct Selection {
     pub entities: Vec<String>,
     pub from: Option<String>,
     pub to: Option<String>,
+    /// Figures as they were known at this moment of the engine's clock.
+    pub as_known_on: Option<String>,
 }
 
 /// A selection in the ledger's terms.
@@ -66,6 +71,7 @@ pub struct Resolved {
     pub entities: Vec<i64>,
     pub from: Option<Millis>,
     pub to: Option<Millis>,
+    pub as_known_on: Option<Millis>,
 }
 
 impl Selection {
@@ -74,6 +80,7 @@ impl Selection {
         let time_zone = TimeZone::get(&meta("time_zone")?).unwrap_or(TimeZone::UTC);
         let from = self.from.as_deref().map(|text| moment("--from", text, &time_zone)).transpose()?;
         let to = self.to.as_deref().map(|text| moment("--to", text, &time_zone)).transpose()?;
+        let as_known_on = self.as_known_on.as_deref().map(|text| moment("--as-known-on", text, &time_zone)).transpose()?;
         if let (Some(from), Some(to)) = (from, to)
             && to <= from
         {
@@ -89,7 +96,8 @@ impl Selection {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Resolved { zone: meta("zone")?, calendar: LocalCalendar::new(time_zone.clone()), time_zone, entities, from, to })
+        let calendar = LocalCalendar::new(time_zone.clone());
+        Ok(Resolved { zone: meta("zone")?, calendar, time_zone, entities, from, to, as_known_on })
     }
 }
 
@@ -101,7 +109,26 @@ impl Resolved {
     }
 }
 
-fn moment(what: &'static str, text: &str, tz: &TimeZone) -> Result<Millis, ShowError> {
+/// The period that a row from `start` to `end` belongs to; `first` and `last` bound all rows.
+fn period(
+    wanted: &mut Resolved,
+    by: By,
+    (start, end): (Millis, Millis),
+    (first, last): (Option<Millis>, Option<Millis>),
+) -> (Millis, Millis) {
+    let span = match by {
+        By::Total => return (wanted.from.or(first).unwrap_or(start), wanted.to.or(last).unwrap_or(end)),
+        By::Interval => return (start, end),
+        By::Year => wanted.calendar.year(start),
+        By::Month => wanted.calendar.month(start),
+        By::Day => wanted.calendar.day(start),
+        By::Hour => wanted.calendar.hour(start),
+    };
+    (span.start, span.end)
+}
+
+/// A moment of the command line: a date, a local time, or a time with offset.
+pub fn moment(what: &'static str, text: &str, tz: &TimeZone) -> Result<Millis, ShowError> {
     if let Some(at) = Millis::from_rfc3339(text) {
         return Ok(at);
     }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use rustc_hash::FxHashMap;
 
-use super::books::{self, Factor, Key, Sums};
+use super::books::{self, Key, Sums};
+use super::known::{self, Factor, InForce};
 use super::market;
 use super::{By, Resolved, ShowError};
 use crate::accounting::Book;
@@ -59,7 +60,7 @@ pub struct Question<'q> {
     pub ledger: &'q Connection,
     pub by: By,
     pub sums: &'q BTreeMap<Key, Sums>,
-    pub factors: &'q FxHashMap<(u8, i16), Factor>,
+    pub factors: &'q InForce<Factor>,
     /// Factors by name and year that no book uses.
     pub year_factors: &'q FxHashMap<(String, i16), Factor>,
     /// First and last moment of what was metered.
@@ -74,7 +75,7 @@ pub struct Question<'q> {
 pub fn streams(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<Vec<Stream>, ShowError> {
     let Some(data) = data_span(ledger, wanted)? else { return Ok(Vec::new()) };
     let sums = books::sums(ledger, wanted, by)?;
-    let (factors, year_factors) = (books::factors(ledger)?, year_factors(ledger)?);
+    let (factors, year_factors) = (known::factors(ledger, wanted)?, year_factors(ledger)?);
     let zone = ledger.query_row("SELECT id FROM entity_row WHERE entity = ?1", [&wanted.zone], |row| row.get(0))?;
     let gwp = ledger.query_row("SELECT value FROM meta WHERE key = 'gwp'", [], |row| row.get(0))?;
     let question = Question { ledger, by, sums: &sums, factors: &factors, year_factors: &year_factors, data, zone, gwp };
@@ -121,7 +122,7 @@ fn metered(question: &Question) -> Vec<Stream> {
     for ((from, to, entity, book), sums) in question.sums {
         let Some(book) = books::book_of(*book) else { continue };
         // What has no factor has no carbon by its nature: the engine refuses to start where one is missing.
-        let Some(factor) = question.factors.get(&(book as u8, sums.year)) else { continue };
+        let Some(factor) = question.factors.at(book as u8, sums.latest).map(|(factor, _)| factor) else { continue };
         let of = |name: String, carrier: Option<&'static str>, factor: &Factor, co2e_ug| Stream {
             from: *from,
             to: *to,

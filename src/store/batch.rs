@@ -6,8 +6,11 @@ use rustc_hash::FxHashMap;
 
 use crate::accounting::{Assessed, Book};
 use crate::alerts::Transition;
-use crate::domain::units::{Millis, Quantity};
+use crate::domain::tariff::PriceSpan;
+use crate::domain::units::{Millis, NanoCny, Quantity};
 use crate::ledger::mark::Mark;
+
+use super::accounts::FactorSpan;
 
 /// Row number of a channel, entity in the store; stable while the data folder lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +84,8 @@ pub struct RollupDelta {
     pub gross: Quantity,
     pub assumed: Quantity,
     pub estimated: Quantity,
+    /// The part of gross that was metered by a whole hour, where intervals are shorter.
+    pub hourly: Quantity,
     pub assessed: Assessed,
     /// Spans that came less spans that went.
     pub parts: i64,
@@ -93,10 +98,53 @@ impl RollupDelta {
         self.gross += other.gross;
         self.assumed += other.assumed;
         self.estimated += other.estimated;
+        self.hourly += other.hourly;
         self.parts += other.parts;
         self.assessed.co2e += other.assessed.co2e;
         self.assessed.ce_calorific += other.assessed.ce_calorific;
         self.assessed.ce_primary += other.assessed.ce_primary;
+    }
+}
+
+/// One entity's costs of a local day in one band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CostKey {
+    pub day: Millis,
+    pub entity: RowId,
+    pub book: Book,
+    /// [`crate::domain::tariff::Band::number`].
+    pub band: u8,
+}
+
+/// A change of a cost row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CostDelta {
+    pub bought: Quantity,
+    pub gross: Quantity,
+    pub assumed: Quantity,
+    pub estimated: Quantity,
+    /// The part of gross whose metered hour has more than one band.
+    pub across: Quantity,
+    pub cost: NanoCny,
+    pub parts: i64,
+}
+
+impl CostDelta {
+    /// What `part` adds, `sign` 1, or takes away, −1, at its cost. Whether its intervals, and its metered hours, have more than one band.
+    pub fn add(&mut self, part: &RollupDelta, (intervals, hours): (bool, bool), cost: NanoCny, sign: i64) {
+        let times = |quantity: Quantity| Quantity(sign * quantity.0);
+        let across = match (intervals, hours) {
+            (true, _) => part.gross,
+            (false, true) => part.hourly,
+            (false, false) => Quantity(0),
+        };
+        self.bought += times(part.bought);
+        self.gross += times(part.gross);
+        self.assumed += times(part.assumed);
+        self.estimated += times(part.estimated);
+        self.across += times(across);
+        self.cost += NanoCny(i128::from(sign) * cost.0);
+        self.parts += sign * part.parts;
     }
 }
 
@@ -142,7 +190,7 @@ pub struct PendingRow {
     pub since: Option<Millis>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Batch {
     /// New or changed marks; the last of equal keys counts.
     pub marks: Vec<(RowId, Mark)>,
@@ -150,7 +198,12 @@ pub struct Batch {
     /// Those of `gauges` that are weather.
     pub weather: Vec<GaugeRow>,
     pub intervals: FxHashMap<(Millis, RowId), IntervalDelta>,
+    /// By hour, or by interval where a band may change inside of an hour.
     pub hours: FxHashMap<(Millis, RowId, Book), RollupDelta>,
+    pub costs: FxHashMap<CostKey, CostDelta>,
+    /// Prices and factors that these figures are the first to use.
+    pub prices: Vec<(Book, PriceSpan)>,
+    pub factors: Vec<(Book, FactorSpan)>,
     pub latest: FxHashMap<RowId, Latest>,
     pub transitions: Vec<Transition>,
     pub pending: Vec<PendingRow>,
@@ -161,6 +214,33 @@ pub struct Batch {
     pub dead_letters: Vec<DeadLetter>,
     /// The engine's clock as of this batch, and what its next tick will say.
     pub now: Option<(Millis, Millis)>,
+    /// The engine's clock when the batch is written: closed intervals that change keep their old version from then on. Without a clock nothing is closed.
+    pub recorded: Millis,
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch {
+            marks: Vec::new(),
+            gauges: Vec::new(),
+            weather: Vec::new(),
+            intervals: FxHashMap::default(),
+            hours: FxHashMap::default(),
+            costs: FxHashMap::default(),
+            prices: Vec::new(),
+            factors: Vec::new(),
+            latest: FxHashMap::default(),
+            transitions: Vec::new(),
+            pending: Vec::new(),
+            gateways: Vec::new(),
+            asked: Vec::new(),
+            counts: FxHashMap::default(),
+            refusals: FxHashMap::default(),
+            dead_letters: Vec::new(),
+            now: None,
+            recorded: Millis(i64::MIN),
+        }
+    }
 }
 
 impl Batch {
@@ -171,6 +251,9 @@ impl Batch {
             weather,
             intervals,
             hours,
+            costs,
+            prices,
+            factors,
             latest,
             transitions,
             pending,
@@ -180,12 +263,16 @@ impl Batch {
             refusals,
             dead_letters,
             now,
+            recorded,
         } = self;
         marks.clear();
         gauges.clear();
         weather.clear();
         intervals.clear();
         hours.clear();
+        costs.clear();
+        prices.clear();
+        factors.clear();
         latest.clear();
         transitions.clear();
         pending.clear();
@@ -195,6 +282,7 @@ impl Batch {
         refusals.clear();
         dead_letters.clear();
         *now = None;
+        *recorded = Millis(i64::MIN);
     }
 
     #[must_use]
@@ -205,6 +293,9 @@ impl Batch {
             weather: _,
             intervals: _,
             hours: _,
+            costs: _,
+            prices: _,
+            factors: _,
             latest: _,
             transitions,
             pending,
@@ -214,6 +305,7 @@ impl Batch {
             refusals,
             dead_letters,
             now,
+            recorded: _,
         } = self;
         marks.is_empty()
             && gauges.is_empty()

@@ -3,11 +3,14 @@
 //! Never judges: it writes the batches of the engine and gives them back. Invariant: a batch is in the file as a whole or not at all, and once
 //! [`Store::commit`] has returned it survives the loss of power.
 
+pub mod accounts;
 pub mod batch;
 mod declared;
 mod latest;
 pub mod read;
 mod readings;
+pub mod request;
+pub mod restate;
 pub mod restore;
 pub mod savings;
 mod write;
@@ -100,6 +103,7 @@ impl Store {
                 transaction.execute_batch(include_str!("schema.sql"))?;
                 transaction.execute_batch(include_str!("declared.sql"))?;
                 transaction.execute_batch(include_str!("savings.sql"))?;
+                transaction.execute_batch(include_str!("accounts.sql"))?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             SCHEMA_VERSION => {}
@@ -107,6 +111,7 @@ impl Store {
         }
         transaction.execute_batch(include_str!("views.sql"))?;
         transaction.execute_batch(include_str!("savings_views.sql"))?;
+        transaction.execute_batch(include_str!("accounts_views.sql"))?;
         transaction.commit()?;
         Ok(())
     }

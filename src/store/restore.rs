@@ -38,6 +38,15 @@ pub struct Share {
     pub bought: i64,
 }
 
+/// An interval of one channel: quantity, and what of it is assumed and estimated.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredInterval {
+    pub start: Millis,
+    pub minutes: i64,
+    pub amounts: [Quantity; 3],
+    pub parts: i64,
+}
+
 impl<'a> ChannelRow<'a> {
     /// A gauge that `meters.csv` does not list.
     #[must_use]
@@ -136,18 +145,15 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// All intervals, in order of time.
-    pub fn each_interval(&self, mut each: impl FnMut(RowId, Millis, [Quantity; 3], i64)) -> Result<(), StoreError> {
-        let mut statement =
-            self.connection.prepare("SELECT channel, ts, quantity, assumed, estimated, parts FROM interval_row ORDER BY ts")?;
-        let mut rows = statement.query([])?;
+    /// Intervals that begin from a moment on and before another, in order of time.
+    pub fn each_interval(&self, from: Millis, before: Millis, mut each: impl FnMut(RowId, StoredInterval)) -> Result<(), StoreError> {
+        let sql =
+            "SELECT channel, ts, minutes, quantity, assumed, estimated, parts FROM interval_row WHERE ts >= ?1 AND ts < ?2 ORDER BY ts";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([from.0, before.0])?;
         while let Some(row) = rows.next()? {
-            each(
-                RowId(row.get(0)?),
-                Millis(row.get(1)?),
-                [Quantity(row.get(2)?), Quantity(row.get(3)?), Quantity(row.get(4)?)],
-                row.get(5)?,
-            );
+            let amounts = [Quantity(row.get(3)?), Quantity(row.get(4)?), Quantity(row.get(5)?)];
+            each(RowId(row.get(0)?), StoredInterval { start: Millis(row.get(1)?), minutes: row.get(2)?, amounts, parts: row.get(6)? });
         }
         Ok(())
     }

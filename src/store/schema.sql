@@ -20,7 +20,8 @@ CREATE INDEX channel_of_host ON channel_row (host) WHERE host IS NOT NULL;
 
 -- What a channel's quantity adds to entities (the zone is one): times sign to the use, times bought to what carries carbon.
 CREATE TABLE share_row (
-  channel INTEGER NOT NULL, entity INTEGER NOT NULL, sign INTEGER NOT NULL, bought INTEGER NOT NULL, PRIMARY KEY (channel, entity)) WITHOUT ROWID;
+  channel INTEGER NOT NULL, entity INTEGER NOT NULL, sign INTEGER NOT NULL, bought INTEGER NOT NULL,
+  recorded_from INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (channel, entity)) WITHOUT ROWID;
 
 -- verdict: how a register was understood, see ledger/mark.rs; energy: since the good reading before; g1 to g4: gauges that came with it.
 CREATE TABLE reading_row (
@@ -36,10 +37,11 @@ CREATE TABLE swap_row (
 CREATE TABLE latest_row (channel INTEGER PRIMARY KEY, first_ts INTEGER NOT NULL, ts INTEGER NOT NULL, value NOT NULL);
 CREATE TABLE latest_change_row (id INTEGER PRIMARY KEY, changes BLOB NOT NULL);
 
--- parts, here and below: how many shares of spans the row is made of; a row without one is deleted.
+-- parts, here and below: how many shares of spans the row is made of; a row without one is deleted. recorded_from: the engine's clock when the row last
+-- changed after it was closed, 0 if it never did; what it said before is in interval_version_row.
 CREATE TABLE interval_row (
   ts INTEGER NOT NULL, channel INTEGER NOT NULL, minutes INTEGER NOT NULL, quantity INTEGER NOT NULL,
-  assumed INTEGER NOT NULL, estimated INTEGER NOT NULL, parts INTEGER NOT NULL, PRIMARY KEY (ts, channel)) WITHOUT ROWID;
+  assumed INTEGER NOT NULL, estimated INTEGER NOT NULL, parts INTEGER NOT NULL, recorded_from INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (ts, channel)) WITHOUT ROWID;
 
 -- bought: the part of quantity that carries the factor's carbon. level: 1 hour, 2 day, 3 month. Shares are taken of gross, the sum of what was metered, whatever its sign.
 CREATE TABLE rollup_row (

@@ -1,12 +1,14 @@
 //! A batch into the file, in one transaction.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{CachedStatement, Transaction, params};
 
-use super::batch::{Batch, RollupDelta, RollupKey, RollupLevel, RowId};
+use super::accounts::{self, CLOSED_AFTER_MS};
+use super::batch::{Batch, IntervalDelta, RollupDelta, RollupKey, RollupLevel, RowId};
 use super::restore::Share;
 use super::{Store, StoreError, readings, savings};
 use crate::alerts::Change;
 use crate::domain::calendar::LocalCalendar;
+use crate::domain::units::Millis;
 
 /// Dead letters kept; beyond, the oldest go.
 const DEAD_LETTERS_MAX: i64 = 10_000;
@@ -19,6 +21,9 @@ impl Store {
         readings::write(&transaction, batch, &mut self.alone)?;
         savings::weather_gauges(&transaction, batch)?;
         intervals(&transaction, batch)?;
+        accounts::insert_prices(&transaction, &batch.prices, Millis(0))?;
+        accounts::insert_factors(&transaction, &batch.factors, Millis(0))?;
+        accounts::costs(&transaction, batch)?;
         rollups(&transaction, batch, calendar)?;
         self.unsettled.write(&transaction, &mut batch.latest, values)?;
         alerts(&transaction, batch)?;
@@ -51,12 +56,12 @@ impl Store {
         calendar: &mut LocalCalendar,
     ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        transaction.execute("DELETE FROM share_row", [])?;
+        accounts::replace_shares(&transaction, shares, batch.recorded)?;
         transaction.execute("DELETE FROM rollup_row", [])?;
-        for (channel, share) in shares {
-            let values = params![channel.0, share.entity.0, share.sign, share.bought];
-            transaction.prepare_cached("INSERT INTO share_row VALUES (?1, ?2, ?3, ?4)")?.execute(values)?;
-        }
+        transaction.execute("DELETE FROM cost_row", [])?;
+        accounts::insert_prices(&transaction, &batch.prices, Millis(0))?;
+        accounts::insert_factors(&transaction, &batch.factors, Millis(0))?;
+        accounts::costs(&transaction, batch)?;
         rollups(&transaction, batch, calendar)?;
         transaction.commit()?;
         batch.clear();
@@ -67,15 +72,22 @@ impl Store {
 fn intervals(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreError> {
     let mut rows: Vec<_> = batch.intervals.drain().collect();
     rows.sort_unstable_by_key(|(key, _)| *key);
+    let now = batch.recorded.0;
     let mut upsert = transaction.prepare_cached(
-        "INSERT INTO interval_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET minutes = CASE WHEN excluded.minutes > 0 THEN excluded.minutes ELSE minutes END, \
+        "INSERT INTO interval_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0) ON CONFLICT DO UPDATE SET minutes = CASE WHEN excluded.minutes > 0 THEN excluded.minutes ELSE minutes END, \
          quantity = quantity + excluded.quantity, assumed = assumed + excluded.assumed, estimated = estimated + excluded.estimated, \
          parts = parts + excluded.parts",
     )?;
+    let mut corrections = Corrections::prepare(transaction)?;
     let mut emptied = transaction.prepare_cached("DELETE FROM interval_row WHERE ts = ?1 AND channel = ?2 AND parts = 0")?;
     for ((start, channel), delta) in rows {
         let quantities = (delta.quantity.0, delta.assumed.0, delta.estimated.0);
-        upsert.execute(params![start.0, channel.0, delta.minutes, quantities.0, quantities.1, quantities.2, delta.parts])?;
+        let may_be_closed = start.0.saturating_add(CLOSED_AFTER_MS) <= now;
+        if may_be_closed {
+            corrections.write(start, channel, &delta, now)?;
+        } else {
+            upsert.execute(params![start.0, channel.0, delta.minutes, quantities.0, quantities.1, quantities.2, delta.parts])?;
+        }
         if delta.parts <= 0 {
             emptied.execute(params![start.0, channel.0])?;
         }
@@ -83,9 +95,46 @@ fn intervals(transaction: &Transaction, batch: &mut Batch) -> Result<(), StoreEr
     Ok(())
 }
 
-fn rollups(transaction: &Transaction, batch: &mut Batch, calendar: &mut LocalCalendar) -> Result<(), StoreError> {
+/// Writes intervals that may be closed, and keeps what closed ones said before.
+struct Corrections<'t> {
+    insert: CachedStatement<'t>,
+    keep: CachedStatement<'t>,
+    update: CachedStatement<'t>,
+}
+
+impl<'t> Corrections<'t> {
+    fn prepare(transaction: &'t Transaction) -> Result<Self, StoreError> {
+        let insert = transaction.prepare_cached(
+            "INSERT INTO interval_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?1 + ?3 * 60000 + ?9 <= ?8 THEN ?8 ELSE 0 END) ON CONFLICT DO NOTHING",
+        )?;
+        // Two corrections at one time of the clock are one.
+        let keep = transaction.prepare_cached(
+            "INSERT INTO interval_version_row SELECT ts, channel, minutes, quantity, assumed, estimated, recorded_from, ?3 FROM interval_row \
+             WHERE ts = ?1 AND channel = ?2 AND recorded_from < ?3 AND ts + minutes * 60000 + ?4 <= ?3",
+        )?;
+        let update = transaction.prepare_cached(
+            "UPDATE interval_row SET minutes = CASE WHEN ?3 > 0 THEN ?3 ELSE minutes END, quantity = quantity + ?4, assumed = assumed + ?5, \
+             estimated = estimated + ?6, parts = parts + ?7, \
+             recorded_from = CASE WHEN ts + minutes * 60000 + ?9 <= ?8 THEN ?8 ELSE recorded_from END WHERE ts = ?1 AND channel = ?2",
+        )?;
+        Ok(Corrections { insert, keep, update })
+    }
+
+    fn write(&mut self, start: Millis, channel: RowId, delta: &IntervalDelta, now: i64) -> Result<(), StoreError> {
+        let IntervalDelta { minutes, quantity, assumed, estimated, parts } = *delta;
+        let values = params![start.0, channel.0, minutes, quantity.0, assumed.0, estimated.0, parts, now, CLOSED_AFTER_MS];
+        if self.insert.execute(values)? == 0 {
+            self.keep.execute(params![start.0, channel.0, now, CLOSED_AFTER_MS])?;
+            self.update.execute(values)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn rollups(transaction: &Transaction, batch: &mut Batch, calendar: &mut LocalCalendar) -> Result<(), StoreError> {
     let mut rows: rustc_hash::FxHashMap<RollupKey, RollupDelta> = rustc_hash::FxHashMap::default();
-    for ((hour, entity, book), delta) in batch.hours.drain() {
+    for ((part, entity, book), delta) in batch.hours.drain() {
+        let hour = calendar.hour(part).start;
         let starts =
             [(RollupLevel::Hour, hour), (RollupLevel::Day, calendar.day(hour).start), (RollupLevel::Month, calendar.month(hour).start)];
         for (level, start) in starts {

@@ -52,13 +52,14 @@ fn zone(folder: &Path) -> PathBuf {
     zone
 }
 
+/// 2026-02-01 00:00 +08:00.
+const WALL: Millis = Millis(1_769_875_200_000);
+
 /// January 2026: 10,000 and 5,000 kWh, and 1,000 m³ of gas, read twice each.
 fn january(folder: &Path) -> PathBuf {
     let data = folder.join("data");
     let read = zone_folder::load(&zone(folder)).unwrap();
-    let mut engine = Engine::open(&data, read.zone, read.factors, read.alert_rules).unwrap();
-    // 2026-02-01 00:00 +08:00.
-    let wall = Millis(1_769_875_200_000);
+    let mut engine = Engine::open(&data, read.zone, (read.factors, read.tariff), read.alert_rules, WALL).unwrap();
     for (at, values) in [("2026-01-01", [0, 0, 0]), ("2026-02-01", [10_000, 5_000, 1_000])] {
         for (meter, item, value) in [
             ("M-1", "active_energy_import_kwh", values[0]),
@@ -66,7 +67,7 @@ fn january(folder: &Path) -> PathBuf {
             ("G-1", "volume_m3", values[2]),
         ] {
             let reading = format!(r#"{{"meter":"{meter}","at":"{at}T00:00:00+08:00","seq":{value},"values":{{"{item}":{value}}}}}"#);
-            engine.apply("nengtan/tiny/gw/GW-1/telemetry", reading.as_bytes(), wall).unwrap();
+            engine.apply("nengtan/tiny/gw/GW-1/telemetry", reading.as_bytes(), WALL).unwrap();
         }
     }
     engine.commit().unwrap();
@@ -189,7 +190,7 @@ fn a_changed_entry_changes_and_a_removed_one_goes_at_the_next_start() {
         ENTRIES.replace("SF6,0.1,kg", "SF6,0.2,kg").lines().filter(|line| !line.starts_with("WOOD")).collect::<Vec<_>>().join("\n");
     fs::write(zone.join("entries.csv"), changed).unwrap();
     let read = zone_folder::load(&zone).unwrap();
-    drop(Engine::open(&data, read.zone, read.factors, read.alert_rules).unwrap());
+    drop(Engine::open(&data, read.zone, (read.factors, read.tariff), read.alert_rules, WALL).unwrap());
     let inventory = report(&data, &["inventory", "--year", "2026"]);
     assert!(close(sum(&inventory, ("tiny", 1, "location")), 2_112.999_525 + 4_700.0));
     assert!(inventory.iter().all(|row| row["method"] != "sink"));

@@ -13,7 +13,7 @@ fn a_fast_clocks_reading_of_the_step_under_way_is_taken_after_a_restart() {
     let wall = Millis(1_790_000_000_000);
     let open = || {
         let zone = zone_folder::load(&repository("config/zones/qingdao-hightech")).unwrap();
-        Engine::open(data.path(), zone.zone, zone.factors, zone.alert_rules).unwrap()
+        Engine::open(data.path(), zone.zone, (zone.factors, zone.tariff), zone.alert_rules, Millis(0)).unwrap()
     };
     let mut engine = open();
     let clock = br#"{"now":"2026-01-03T18:15:00+08:00","next":"2026-01-03T18:30:00+08:00","lockstep":true}"#;

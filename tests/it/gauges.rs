@@ -91,7 +91,7 @@ fn each_moment_shows_the_gauge_of_the_highest_seq_in_whatever_order_messages_com
                 let zone = zone::write(home.path(), &[meter("a")], "");
                 let read = zone_folder::load(&zone).unwrap_or_else(|faults| panic!("{faults:?}"));
                 let data = home.path().join("data");
-                let mut engine = Engine::open(&data, read.zone, read.factors, read.alert_rules).unwrap();
+                let mut engine = Engine::open(&data, read.zone, (read.factors, read.tariff), read.alert_rules, NOW).unwrap();
                 let clock = format!(r#"{{"now":"{}","next":"{}"}}"#, at(0), at(15));
                 engine.apply(&format!("nengtan/{ZONE}/clock"), clock.as_bytes(), NOW).unwrap();
                 for index in &order {

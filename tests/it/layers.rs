@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::repository;
 
 /// A module of `src/` and the modules that it may name, lowest first. `cli` may name all.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("ledger", &["domain"]),
     ("accounting", &["domain"]),
@@ -16,8 +16,9 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("savings", &["domain"]),
     ("claims", &["domain", "accounting", "alerts", "store", "savings"]),
     ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "store", "claims"]),
+    ("restating", &["domain", "config", "store", "engine"]),
     ("mqtt", &["config"]),
-    ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "mqtt"]),
+    ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "restating", "mqtt"]),
     ("show", &["domain", "accounting", "wire", "store"]),
     ("report", &["domain", "accounting", "wire", "store", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
@@ -33,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
             "config",
             "store",
             "engine",
+            "restating",
             "mqtt",
             "collector",
             "show",

@@ -7,6 +7,7 @@
 mod harness;
 
 mod accounting;
+mod accounts;
 mod bad_input;
 mod check;
 mod clock;
@@ -21,6 +22,7 @@ mod readers;
 mod register_cases;
 mod replay;
 mod restart;
+mod restate;
 mod same_seed;
 mod savings;
 mod wire_bytes;

@@ -78,7 +78,8 @@ fn damaged_payloads_never_end_the_engine() {
     let folder = folder();
     let meters = ["a", "b"].map(zone::meter);
     let read = zone_folder::load(&zone::write(folder.path(), &meters, "")).unwrap();
-    let mut engine = Engine::open(&folder.path().join("data"), read.zone, read.factors, read.alert_rules).unwrap();
+    let mut engine =
+        Engine::open(&folder.path().join("data"), read.zone, (read.factors, read.tariff), read.alert_rules, Millis(0)).unwrap();
     let topics = ["gw/GW-1/telemetry", "gw/GW-1/event", "gw/GW-1/status", "clock", "gw//telemetry", "gw/GW-1/other"]
         .map(|topic| format!("nengtan/{}/{topic}", zone::ZONE));
     let mut payloads: Vec<Vec<u8>> =

@@ -58,7 +58,8 @@ fn zone(mut keys: Keys, folder: &Path, gas_mj_per_m3: f64, steam_kj_per_kg: f64,
     let history = interval_of_history(&mut keys, interval, faults);
     let live_from_ms = live_from(&mut keys, interval, faults);
     keys.choice("gwp", &[("AR5", ()), ("AR6", ())], faults);
-    factors(&mut keys, folder, faults);
+    set(&mut keys, "factors", "cn", folder, faults);
+    set(&mut keys, "tariff", "cn-sd-industry", folder, faults);
     keys.finish(faults);
     Some(Settings {
         id: id?,
@@ -128,14 +129,15 @@ fn live_from(keys: &mut Keys, interval_minutes: Option<i64>, faults: &mut Faults
     Some(at_ms)
 }
 
-fn factors(keys: &mut Keys, folder: &Path, faults: &mut Faults) {
-    let Some(factors) = keys.text("factors", faults) else {
+/// A key that names a built-in set or a file; the fleet needs neither, and checks that the collector would find it.
+fn set(keys: &mut Keys, key: &'static str, built_in: &str, folder: &Path, faults: &mut Faults) {
+    let Some(name) = keys.text(key, faults) else {
         return;
     };
-    let is_file = Path::new(&factors).extension().is_some_and(|extension| extension == "toml");
-    if factors != "cn" && !(is_file && folder.join(&factors).is_file()) {
-        let seen = format!("factors `{factors}`");
-        faults.add(keys.line_of("factors"), seen, "`cn` or an existing .toml file relative to this folder", "correct the path");
+    let is_file = Path::new(&name).extension().is_some_and(|extension| extension == "toml");
+    if name != built_in && !(is_file && folder.join(&name).is_file()) {
+        let wanted = format!("`{built_in}` or an existing .toml file relative to this folder");
+        faults.add(keys.line_of(key), format!("{key} `{name}`"), wanted, "correct the path");
     }
 }
 

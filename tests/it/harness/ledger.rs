@@ -65,12 +65,15 @@ pub fn dump(data: &Path) -> Vec<String> {
         ("swap_row", "ts, channel"),
         ("interval_row", "ts, channel"),
         ("rollup_row", "level, ts, entity, carrier"),
+        ("cost_row", "ts, entity, carrier, band"),
         ("alert_row", "rule, subject, since"),
     ];
     let connection = rusqlite::Connection::open(data.join("nengtan.sqlite")).unwrap();
     let mut lines = Vec::new();
     for (table, order) in tables {
-        let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY {order}")).unwrap();
+        // When a row was recorded depends on the arrivals; what it says does not.
+        let columns = if table == "interval_row" { "ts, channel, minutes, quantity, assumed, estimated, parts" } else { "*" };
+        let mut statement = connection.prepare(&format!("SELECT {columns} FROM {table} ORDER BY {order}")).unwrap();
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {

@@ -42,7 +42,7 @@ pub fn write_zone(folder: &Path) -> PathBuf {
 
 pub fn open(zone: &Path, data: &Path) -> Engine {
     let folder = zone_folder::load(zone).unwrap();
-    Engine::open(data, folder.zone, folder.factors, folder.alert_rules).unwrap()
+    Engine::open(data, folder.zone, (folder.factors, folder.tariff), folder.alert_rules, WALL).unwrap()
 }
 
 /// A number between −1 and 1 without a pattern.

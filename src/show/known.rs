@@ -1,0 +1,127 @@
+//! The books as they are, or as they were known on a date: entities' intervals, factors and prices.
+//!
+//! Invariant: what was known on a date is made of rows that were recorded by then and not yet replaced, and of intervals that had ended by then.
+
+use rusqlite::{Connection, Row, params};
+use rustc_hash::FxHashMap;
+
+use super::{Resolved, ShowError};
+use crate::domain::tariff::Band;
+use crate::domain::units::Millis;
+
+/// One entity's interval of one book, in ledger units.
+#[derive(Clone, Copy, Debug)]
+pub struct EntityInterval {
+    pub start: Millis,
+    pub end: Millis,
+    pub entity: i64,
+    pub book: u8,
+    pub quantity: i128,
+    pub bought: i128,
+    pub gross: i128,
+    pub assumed: i128,
+    pub estimated: i128,
+}
+
+const NOW: &str = "SELECT i.ts, i.minutes, s.entity, c.carrier, SUM(i.quantity * s.sign), SUM(i.quantity * s.bought), SUM(i.quantity * abs(s.sign)), \
+    SUM(i.assumed * abs(s.sign)), SUM(i.estimated * abs(s.sign)) FROM interval_row i JOIN channel_row c ON c.id = i.channel \
+    JOIN share_row s ON s.channel = i.channel WHERE i.ts >= ?1 AND i.ts < ?2 AND ?3 IS NULL GROUP BY i.ts, i.minutes, s.entity, c.carrier";
+
+const KNOWN: &str = "WITH i AS (\
+    SELECT ts, channel, minutes, quantity, assumed, estimated FROM interval_row WHERE ts >= ?1 AND ts < ?2 AND recorded_from <= ?3 \
+    UNION ALL SELECT ts, channel, minutes, quantity, assumed, estimated FROM interval_version_row WHERE ts >= ?1 AND ts < ?2 \
+    AND recorded_from <= ?3 AND ?3 < recorded_to), \
+    s AS (SELECT channel, entity, sign, bought FROM share_row WHERE recorded_from <= ?3 \
+    UNION ALL SELECT channel, entity, sign, bought FROM share_version_row WHERE recorded_from <= ?3 AND ?3 < recorded_to) \
+    SELECT i.ts, i.minutes, s.entity, c.carrier, SUM(i.quantity * s.sign), SUM(i.quantity * s.bought), SUM(i.quantity * abs(s.sign)), \
+    SUM(i.assumed * abs(s.sign)), SUM(i.estimated * abs(s.sign)) FROM i JOIN channel_row c ON c.id = i.channel \
+    JOIN s ON s.channel = i.channel WHERE i.ts + i.minutes * 60000 <= ?3 GROUP BY i.ts, i.minutes, s.entity, c.carrier";
+
+/// Intervals that begin in the range asked for, of the entities asked for, in order.
+pub fn intervals(ledger: &Connection, wanted: &Resolved) -> Result<Vec<EntityInterval>, ShowError> {
+    let mut statement = ledger.prepare_cached(if wanted.as_known_on.is_some() { KNOWN } else { NOW })?;
+    let (from, to) = (wanted.from.map_or(i64::MIN, |from| from.0), wanted.to.map_or(i64::MAX, |to| to.0));
+    let mut rows = statement.query(params![from, to, wanted.as_known_on.map(|at| at.0)])?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        let entity = row.get(2)?;
+        if !wanted.wants(entity) {
+            continue;
+        }
+        let start = Millis(row.get(0)?);
+        let amount = |index: usize| row.get::<_, i64>(index).map(i128::from);
+        out.push(EntityInterval {
+            start,
+            end: start.plus_ms(row.get::<_, i64>(1)? * 60_000),
+            entity,
+            book: row.get(3)?,
+            quantity: amount(4)?,
+            bought: amount(5)?,
+            gross: amount(6)?,
+            assumed: amount(7)?,
+            estimated: amount(8)?,
+        });
+    }
+    Ok(out)
+}
+
+/// What holds over spans of time, by book.
+#[derive(Debug)]
+pub struct InForce<T>(FxHashMap<u8, Vec<(Millis, Millis, T)>>);
+
+impl<T> InForce<T> {
+    fn read(
+        ledger: &Connection,
+        (table, columns): (&str, &str),
+        wanted: &Resolved,
+        value: impl Fn(&Row) -> Result<T, rusqlite::Error>,
+    ) -> Result<Self, ShowError> {
+        let sql = format!(
+            "SELECT carrier, from_ts, to_ts, {columns} FROM {table} WHERE CASE WHEN ?1 IS NULL THEN recorded_to IS NULL \
+             ELSE recorded_from <= ?1 AND (recorded_to IS NULL OR ?1 < recorded_to) END ORDER BY carrier, from_ts"
+        );
+        let mut statement = ledger.prepare_cached(&sql)?;
+        let mut rows = statement.query([wanted.as_known_on.map(|at| at.0)])?;
+        let mut all: FxHashMap<u8, Vec<(Millis, Millis, T)>> = FxHashMap::default();
+        while let Some(row) = rows.next()? {
+            all.entry(row.get(0)?).or_default().push((Millis(row.get(1)?), Millis(row.get(2)?), value(row)?));
+        }
+        Ok(InForce(all))
+    }
+
+    /// What holds for a book at a moment, and until when.
+    #[must_use]
+    pub fn at(&self, book: u8, at: Millis) -> Option<(&T, Millis)> {
+        let spans = self.0.get(&book)?;
+        let (_, to, value) = &spans[spans.partition_point(|(from, _, _)| *from <= at).checked_sub(1)?];
+        (at < *to).then_some((value, *to))
+    }
+}
+
+/// A factor in use; `source` names its version.
+#[derive(Clone, Debug)]
+pub struct Factor {
+    pub mg_per_unit: i64,
+    pub tier: String,
+    pub source: String,
+}
+
+/// The carbon factors in force; what has none by its nature is left out.
+pub fn factors(ledger: &Connection, wanted: &Resolved) -> Result<InForce<Factor>, ShowError> {
+    let table = ("(SELECT * FROM factor_use_row WHERE mg_per_unit IS NOT NULL)", "mg_per_unit, tier, source");
+    InForce::read(ledger, table, wanted, |row| Ok(Factor { mg_per_unit: row.get(3)?, tier: row.get(4)?, source: row.get(5)? }))
+}
+
+#[derive(Debug)]
+pub struct Price {
+    pub band: Band,
+    pub ucny_per_unit: Option<i64>,
+    pub tariff: String,
+}
+
+pub fn prices(ledger: &Connection, wanted: &Resolved) -> Result<InForce<Price>, ShowError> {
+    InForce::read(ledger, ("price_row", "band, ucny_per_unit, tariff"), wanted, |row| {
+        let band = Band::from_number(row.get(3)?).unwrap_or(Band::Unpriced);
+        Ok(Price { band, ucny_per_unit: row.get(4)?, tariff: row.get(5)? })
+    })
+}

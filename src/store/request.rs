@@ -1,0 +1,83 @@
+//! What commands ask of a running collector: a row each in the table `request`.
+//!
+//! Invariant: a request that was taken and not answered is taken again after a restart, so what is asked must be harmless twice.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{BUSY_MS, FILE_NAME, Store, StoreError};
+
+/// A request that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub id: i64,
+    pub kind: String,
+    pub arguments: String,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done(String),
+    Failed(String),
+}
+
+/// The side that asks, beside a collector that has the folder's lock.
+#[derive(Debug)]
+pub struct Asker {
+    connection: Connection,
+    id: i64,
+}
+
+impl Asker {
+    pub fn ask(folder: &Path, kind: &str, arguments: &str) -> Result<Asker, StoreError> {
+        let connection = Connection::open(folder.join(FILE_NAME))?;
+        connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        connection.execute("INSERT INTO request (kind, arguments) VALUES (?1, ?2)", [kind, arguments])?;
+        let id = connection.last_insert_rowid();
+        Ok(Asker { connection, id })
+    }
+
+    /// The answer, once there is one.
+    pub fn answer(&self) -> Result<Option<Answer>, StoreError> {
+        let sql = "SELECT state, COALESCE(result, '') FROM request WHERE id = ?1";
+        let (state, result): (String, String) = self.connection.query_row(sql, [self.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(match &*state {
+            "done" => Some(Answer::Done(result)),
+            "failed" => Some(Answer::Failed(result)),
+            _ => None,
+        })
+    }
+}
+
+impl Store {
+    /// Whether a request waits, or was interrupted.
+    pub fn has_requests(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM request WHERE state IN ('waiting', 'running'))";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    /// Takes the oldest request that nobody has answered.
+    pub fn take_request(&self) -> Result<Option<Request>, StoreError> {
+        let sql = "SELECT id, kind, arguments FROM request WHERE state IN ('waiting', 'running') ORDER BY id LIMIT 1";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([], |row| Ok(Request { id: row.get(0)?, kind: row.get(1)?, arguments: row.get(2)? }))
+            .optional()?;
+        if let Some(request) = &found {
+            self.connection.execute("UPDATE request SET state = 'running' WHERE id = ?1", [request.id])?;
+        }
+        Ok(found)
+    }
+
+    pub fn answer_request(&self, id: i64, answer: &Answer) -> Result<(), StoreError> {
+        let (state, result) = match answer {
+            Answer::Done(result) => ("done", result),
+            Answer::Failed(result) => ("failed", result),
+        };
+        self.connection.execute("UPDATE request SET state = ?2, result = ?3 WHERE id = ?1", params![id, state, result])?;
+        Ok(())
+    }
+}

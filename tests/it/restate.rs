@@ -1,0 +1,254 @@
+//! Restatements, and figures as they were known on a date: against copies of the ledger taken at that time.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use nengtan::domain::units::Millis;
+use nengtan::engine::Engine;
+
+use crate::accounts::{Books, january, near, number, of_location};
+use crate::harness::collector::Collector;
+use crate::harness::ledger::{dump, query, show, stored};
+use crate::harness::mosquitto::Mosquitto;
+use crate::harness::publisher::Publisher;
+use crate::harness::zone::{ZONE, reading, telemetry};
+use crate::harness::{SOON, path, repository, run, text, until};
+
+const SETTINGS: &str = "factors = \"my-factors.toml\"\ntariff = \"my-tariff.toml\"\n";
+
+/// Shandong's newest factor and the tariff's floating part, as the zone's own files say.
+fn write_rules(zone: &Path, factor: &str, floating: &str) {
+    let file = |name: &str| std::fs::read_to_string(repository(&format!("config/factors/{name}.toml"))).unwrap();
+    let factors = ["cn", "cn-fuels", "cn-coal", "cn-targets", "gwp"].map(file).join("\n");
+    assert!(factors.contains("CN-SD = 0.6191"));
+    std::fs::write(zone.join("my-factors.toml"), factors.replace("CN-SD = 0.6191", &format!("CN-SD = {factor}"))).unwrap();
+    let tariff = std::fs::read_to_string(repository("config/tariffs/cn-sd-industry.toml")).unwrap();
+    std::fs::write(
+        zone.join("my-tariff.toml"),
+        tariff.replace("floating_cny_per_kwh = 0.3949", &format!("floating_cny_per_kwh = {floating}")),
+    )
+    .unwrap();
+}
+
+fn copy(data: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    let file = to.join("nengtan.sqlite");
+    rusqlite::Connection::open(data.join("nengtan.sqlite")).unwrap().execute("VACUUM INTO ?1", [path(&file)]).unwrap();
+}
+
+/// All that is shown of energy, carbon and cost, as text.
+fn figures(data: &Path, more: &[&str]) -> String {
+    let mut all = String::new();
+    for subject in ["energy", "carbon", "cost"] {
+        for by in ["15min", "hour", "day", "month", "year", "total"] {
+            // A total names its range by the rows it is made of, unless it is given.
+            let range: &[&str] = if by == "total" { &["--from", "2026-01-01", "--to", "2026-02-01"] } else { &[] };
+            let arguments = [&["show", subject, "--by", by, "--output", "csv", "--data", path(data)][..], range, more].concat();
+            let output = run(&arguments);
+            assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+            all += &text(&output.stdout);
+        }
+    }
+    assert!(all.lines().count() > 18, "{all}");
+    all
+}
+
+fn assert_same_figures(seen: &str, wanted: &str, what: &str) {
+    let differs = seen.lines().zip(wanted.lines()).find(|(seen, wanted)| seen != wanted);
+    assert_eq!(differs, None, "{what}");
+    assert_eq!(seen.lines().count(), wanted.lines().count(), "{what}");
+}
+
+fn draw(seed: u64, a: u32, b: u32) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (seed, a, b).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Sixteen hours at a time: most readings at once, some not before the next turn; what is late changes what was known.
+fn play_turn(books: &mut Books, engine: &mut Engine, seed: u64, turn: u32) -> String {
+    const QUARTERS: u32 = 64;
+    let of = |turn: u32, late: bool| {
+        let mut readings: Vec<(&str, String, f64)> = Vec::new();
+        for (number, name) in [(0, "a"), (1, "b")] {
+            let all = turn * QUARTERS..=(turn + 1) * QUARTERS;
+            for quarter in all {
+                let is_late = quarter % QUARTERS != 0 && draw(seed, number, quarter).is_multiple_of(4);
+                let kwh = f64::from(quarter * (number + 1)) + (draw(seed, number + 7, quarter) % 100) as f64 / 100.0;
+                if is_late == late {
+                    readings.push((name, january(quarter), kwh));
+                }
+            }
+        }
+        readings
+    };
+    // Clocks stand an hour after the turn's end: nothing is open.
+    let clock = |after: u32| january((turn + 1) * QUARTERS + after);
+    if turn > 0 {
+        books.take(engine, &clock(1), &of(turn - 1, true));
+    }
+    books.take(engine, &clock(2), &of(turn, false));
+    books.take(engine, &clock(6), &[]);
+    clock(6)
+}
+
+/// Late readings, and two restatements in between, one of them of a part of the days.
+#[test]
+fn as_known_on_a_date_equals_a_copy_of_the_ledger_taken_then() {
+    const SEED: u64 = 20_260_124;
+    println!("seed {SEED}");
+    let mut books = Books::new(&["a", "b"], SETTINGS);
+    write_rules(&books.zone, "0.6191", "0.3949");
+    let mut engine = books.open();
+    let mut copies = Vec::new();
+    for turn in 0..8 {
+        let clock = play_turn(&mut books, &mut engine, SEED, turn);
+        let rules = match turn {
+            2 => Some(("0.7", "0.4", "2026-01-01", None)),
+            4 => Some(("0.6191", "0.5", "2026-01-02T05:00", Some("2026-01-03T17:00"))),
+            _ => None,
+        };
+        let folder = books.folder.path().join(format!("copy-{turn}"));
+        copy(&books.data(), &folder);
+        copies.push((clock, figures(&folder, &[])));
+        if let Some((factor, floating, from, to)) = rules {
+            write_rules(&books.zone, factor, floating);
+            drop(engine);
+            books.tick_and_restate(from, to);
+            engine = books.open();
+        }
+    }
+    drop(engine);
+    let corrected = query(&books.data(), "SELECT COUNT(*) AS n FROM interval_version_row")[0]["n"].as_i64().unwrap();
+    assert!(corrected > 100, "{corrected} corrections");
+    let now = figures(&books.data(), &[]);
+    for (clock, wanted) in &copies {
+        let seen = figures(&books.data(), &["--as-known-on", clock]);
+        assert_same_figures(&seen, wanted, clock);
+    }
+    assert_ne!(now, copies[2].1);
+}
+
+impl Books {
+    /// Restates by the command, a quarter of an hour of the clock later.
+    fn tick_and_restate(&mut self, from: &str, to: Option<&str>) {
+        let clock: i64 = stored(&self.data(), "SELECT value FROM meta WHERE key = 'clock'").unwrap();
+        let mut engine = self.open();
+        self.take(&mut engine, &(clock + 900_000).to_string(), &[]);
+        drop(engine);
+        let data = self.data();
+        let mut arguments = vec!["restate", "--data", path(&data), "--zone", path(&self.zone), "--from", from];
+        arguments.extend(to.into_iter().flat_map(|to| ["--to", to]));
+        let output = run(&arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+}
+
+fn history(seed: u64) -> Books {
+    let mut books = Books::new(&["a", "b"], SETTINGS);
+    write_rules(&books.zone, "0.6191", "0.3949");
+    let mut engine = books.open();
+    for turn in 0..5 {
+        play_turn(&mut books, &mut engine, seed, turn);
+    }
+    books
+}
+
+#[test]
+fn restating_in_pieces_equals_restating_at_once() {
+    for seed in [1, 2, 3] {
+        println!("seed {seed}");
+        let (mut once, mut pieces) = (history(seed), history(seed));
+        write_rules(&once.zone, "0.7", "0.5");
+        write_rules(&pieces.zone, "0.7", "0.5");
+        let hour = |hour: u64| format!("2026-01-{:02}T{:02}:00", 1 + hour / 24, hour % 24);
+        once.tick_and_restate(&hour(5), Some(&hour(70)));
+        let mut borders: Vec<u64> = (0..6).map(|cut| 6 + draw(seed, cut, 99) % 63).chain([5, 70]).collect();
+        borders.sort_unstable();
+        borders.dedup();
+        let mut parts: Vec<(u64, u64)> = borders.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        parts.sort_unstable_by_key(|(from, _)| draw(seed, *from as u32, 98));
+        let mut engine = pieces.open();
+        let clock = stored(&pieces.data(), "SELECT value FROM meta WHERE key = 'clock'").unwrap();
+        pieces.take(&mut engine, &(clock + 900_000).to_string(), &[]);
+        let at = |hour: u64| Millis(1_767_196_800_000 + hour.cast_signed() * 3_600_000);
+        for (from, to) in parts {
+            let mut restatement = engine.begin_restatement(at(from), Some(at(to))).unwrap().unwrap();
+            while !restatement.is_done() {
+                engine.restate_slice(&mut restatement).unwrap();
+            }
+        }
+        drop(engine);
+        assert_eq!(dump(&once.data()), dump(&pieces.data()));
+        assert_eq!(figures(&once.data(), &[]), figures(&pieces.data(), &[]));
+        let factors = "SELECT * FROM factor_use_row ORDER BY carrier, from_ts, recorded_from";
+        assert_eq!(query(&once.data(), factors), query(&pieces.data(), factors));
+        let before = ["--as-known-on", &january(5 * 64 + 6)];
+        assert_eq!(figures(&once.data(), &before), figures(&pieces.data(), &before));
+    }
+}
+
+/// 1 kWh a quarter of an hour through three days, by hand.
+#[test]
+fn a_restatement_changes_what_it_should_and_nothing_else() {
+    let mut books = Books::new(&["a"], SETTINGS);
+    write_rules(&books.zone, "0.6191", "0.3949");
+    let mut engine = books.open();
+    let readings: Vec<_> = (0..=288).map(|quarter| ("a", january(quarter), f64::from(quarter))).collect();
+    books.take(&mut engine, &january(300), &readings);
+    drop(engine);
+    write_rules(&books.zone, "0.7", "0.3949");
+    let carbon = |data: &Path, more: &[&str]| -> Vec<f64> {
+        let rows = of_location(show(data, &[&["carbon", "--by", "day", "--entity", "E-a"], more].concat()));
+        rows.iter().map(|row| number(row, "kg_co2e")).collect()
+    };
+    drop(books.open());
+    let frozen = carbon(&books.data(), &[]);
+    assert_eq!(frozen.len(), 3);
+    for day in &frozen {
+        near(*day, 59.4336, "96 kWh × 0.6191: a new file alone changes nothing");
+    }
+    books.tick_and_restate("2026-01-02", None);
+    let after = carbon(&books.data(), &[]);
+    for (seen, wanted) in after.iter().zip([59.4336, 67.2, 67.2]) {
+        near(*seen, wanted, "96 kWh × 0.7");
+    }
+    assert_eq!(carbon(&books.data(), &["--as-known-on", &january(300)]), frozen);
+    let again = books.data();
+    let output = run(&["restate", "--data", path(&again), "--zone", path(&books.zone), "--from", "2026-01-02", "--output", "json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&rows[0]["intervals"], &rows[0]["changed_intervals"]), (&192.into(), &0.into()), "the second time nothing differs");
+    // What comes later is made with the new factor, on restated days and on new ones.
+    let mut engine = books.open();
+    books.take(&mut engine, &january(396), &(289..=384).map(|quarter| ("a", january(quarter), f64::from(quarter))).collect::<Vec<_>>());
+    drop(engine);
+    near(carbon(&books.data(), &[])[3], 67.2, "a new day");
+    let wrong = run(&["restate", "--data", path(&again), "--zone", path(&books.zone), "--from", "2026-01-02T00:10"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn a_running_collector_restates_on_request() {
+    let books = Books::new(&["a"], SETTINGS);
+    write_rules(&books.zone, "0.6191", "0.3949");
+    let (data, broker) = (books.data(), Mosquitto::start());
+    let collector = Collector::start(&books.zone, &data, &broker.url());
+    let mut gateway = Publisher::connect(broker.port(), ZONE);
+    gateway.clock("2026-01-07T00:00:00+08:00");
+    for quarter in 0..=96 {
+        gateway.publish(&telemetry("GW-1"), reading("a", 15 * quarter, quarter + 1, quarter));
+    }
+    until(SOON, "all readings are stored", || {
+        stored(&data, "SELECT COUNT(*) FROM reading_row WHERE verdict IS NOT NULL").filter(|rows| *rows == 97)
+    });
+    write_rules(&books.zone, "0.7", "0.3949");
+    let output = run(&["restate", "--data", path(&data), "--zone", path(&books.zone), "--from", "2026-01-01", "--output", "json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows[0]["changed_intervals"], 96);
+    near(number(&of_location(show(&data, &["carbon", "--entity", "E-a"]))[0], "kg_co2e"), 67.2, "96 kWh × 0.7");
+    std::fs::write(books.zone.join("my-tariff.toml"), "id = 5\n").unwrap();
+    let refused = run(&["restate", "--data", path(&data), "--zone", path(&books.zone), "--from", "2026-01-01"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    collector.stop();
+}
