@@ -97,12 +97,13 @@ pub fn shift_under_way(days: &[Day], noise: &Noise) -> Option<UnderWay> {
     // Most of the last days have to show it: else it has just begun, or is over.
     let (rest, newest) = days.split_at(days.len() - LIVE_DAYS_MIN.min(days.len()));
     let norm_kw = mean(rest, |day| day.mean_kw);
-    let lasts = |seen: &UnderWay| {
-        let shows = |day: &&Day| SHIFT_SHARE_MIN / 2.0 <= (day.mean_kw - norm_kw) / load_kw * seen.share.signum();
-        LIVE_DAYS_SHOWN_MIN <= newest.iter().filter(shows).count()
-    };
+    let shows = |day: &Day, share: f64| SHIFT_SHARE_MIN / 2.0 <= (day.mean_kw - norm_kw) / load_kw * share.signum();
+    let lasts = |seen: &UnderWay| LIVE_DAYS_SHOWN_MIN <= newest.iter().filter(|day| shows(day, seen.share)).count();
     let strong = lengths.map(judged).filter(|(deviations, seen)| DEVIATIONS_MIN <= *deviations && SHIFT_SHARE_MIN <= seen.share.abs());
-    strong.filter(|(_, seen)| lasts(seen)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, seen)| seen)
+    let (_, seen) = strong.filter(|(_, seen)| lasts(seen)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    // The shortest window may begin before the shift does.
+    let began = days.iter().find(|day| seen.first_day <= day.number && shows(day, seen.share));
+    Some(UnderWay { first_day: began.map_or(seen.first_day, |day| day.number), ..seen })
 }
 
 /// Variance of a day's mean residual, kW².
@@ -257,8 +258,13 @@ mod tests {
             let days = (0..=last).map(|number| Day { number, mean_kw: swing(number) + shifted(number), load_kw: 100.0 });
             shift_under_way(&days.collect::<Vec<_>>(), &noise).map(|seen| seen.first_day)
         };
-        let cases =
-            [("quiet", 89, 30.0, None), ("a week", 96, 30.0, None), ("ten days", 99, 30.0, Some(90)), ("two weeks", 103, 30.0, Some(90))];
+        let cases = [
+            ("quiet", 89, 30.0, None),
+            ("a week", 96, 30.0, None),
+            ("eight days", 97, 30.0, Some(90)),
+            ("ten days", 99, 30.0, Some(90)),
+            ("two weeks", 103, 30.0, Some(90)),
+        ];
         let more = [
             ("less is a shift, too", 103, -30.0, Some(90)),
             ("a tenth is none", 103, 10.0, None),
