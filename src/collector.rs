@@ -2,7 +2,10 @@
 //!
 //! Invariants: a message is acknowledged only after its commit; nothing is told (log, alert topics, requests to gateways, lock-step) before it.
 
+mod alert_line;
+
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,13 +14,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::alerts::{Change, Transition};
+use crate::config::influx::Influx;
 use crate::config::settings::{BatchLimits, Broker};
 use crate::config::zone_folder::ZoneFolder;
 use crate::domain::units::Millis;
 use crate::engine::watch::BROKER_LOST_MS;
 use crate::engine::{Effects, Engine, EngineError};
+use crate::http::{self, HttpError};
 use crate::mqtt::{self, Delivery, FromBroker, Link, MqttError, Publication};
+use crate::outbox::{self, End, OutboxError, Sender};
 use crate::restating::Job;
 use crate::store::StoreError;
 use crate::wire::{encode, topic};
@@ -35,6 +40,10 @@ pub enum CollectError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Mqtt(#[from] MqttError),
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
     #[error("a task of the collector died: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -53,6 +62,12 @@ pub struct CollectOptions {
     pub data: PathBuf,
     pub broker: Broker,
     pub batch: BatchLimits,
+    /// Where time series go besides; none for nowhere.
+    pub influx: Option<Influx>,
+    /// Where metrics and health are served; none for nowhere.
+    pub http: Option<SocketAddr>,
+    /// How long the end may wait for what `InfluxDB` has not got yet.
+    pub drain: Duration,
     /// End when nothing has come for this long.
     pub exit_when_idle: Option<Duration>,
 }
@@ -74,17 +89,46 @@ pub async fn run(
     let filter = topic::filter(zone.id());
     let zone_folder = options.zone;
     let data = options.data;
-    let engine = tokio::task::spawn_blocking(move || Engine::open(&data, zone, (factors, tariff), alert_rules, wall_now())).await??;
+    // First of all: a port that is taken is told before the data folder is.
+    let listener = match options.http {
+        Some(address) => Some(http::listen(address).await?),
+        None => None,
+    };
+    let target = options.influx.as_ref().map(Influx::target);
+    let folder = data.clone();
+    let engine = tokio::task::spawn_blocking(move || {
+        let mut engine = Engine::open(&folder, zone, (factors, tariff), alert_rules, wall_now())?;
+        engine.set_outbox(target.as_deref(), wall_now())?;
+        Ok::<Engine, EngineError>(engine)
+    })
+    .await??;
     let client_id = engine.store().text_or("client_id", || new_client_id(engine.zone().id()))?;
     let (link, event_loop) = mqtt::connect(&options.broker, &client_id);
     let (to_engine, from_broker) = mpsc::channel(mqtt::to_engine_max(&options.broker));
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(mqtt::poll(options.broker, link.clone(), event_loop, filter, to_engine));
+    let polling = mqtt::poll(options.broker, link.clone(), event_loop, filter, to_engine);
+    tasks.spawn(async move { Ok::<(), CollectError>(polling.await?) });
+    let (end_sender, sender_end) = watch::channel::<End>(None);
+    let (tell_outbox, outbox_state) = watch::channel(outbox::State::default());
+    let (tell_broker, broker_state) = watch::channel(false);
+    if let Some(listener) = listener {
+        let (broker, outbox) = (broker_state.clone(), outbox_state.clone());
+        tasks.spawn(async move { Ok(http::serve(listener, broker, outbox).await?) });
+    }
+    let mut sending = JoinSet::new();
+    if let Some(influx) = &options.influx {
+        let sender = Sender::new(&data, influx, tell_outbox, sender_end, wall_now)?;
+        // Reading the store blocks, so the sender gets a thread of its own, as the engine does.
+        let runtime = tokio::runtime::Handle::current();
+        sending.spawn_blocking(move || runtime.block_on(sender.run()));
+    }
     let shell = Shell {
         engine,
         zone_folder,
         job: None,
+        outbox: outbox_state,
+        broker: tell_broker,
         link: link.clone(),
         batch: options.batch,
         unacknowledged: Vec::new(),
@@ -96,7 +140,7 @@ pub async fn run(
     let runtime = tokio::runtime::Handle::current();
     let mut engine_task =
         tokio::task::spawn_blocking(move || runtime.block_on(shell.run(from_broker, options.exit_when_idle, ready, stop)));
-    tokio::select! {
+    let ended = tokio::select! {
         done = &mut engine_task => {
             let summary = done??;
             link.disconnect();
@@ -113,7 +157,18 @@ pub async fn run(
             // The polling task ends well only when the engine's side is gone.
             Ok(engine_task.await??)
         }
+        Some(sent) = sending.join_next() => {
+            sent??;
+            unreachable!("the sender ends when it is told, or with an error");
+        }
+    };
+    end_sender.send_replace(Some(Instant::now() + options.drain));
+    match tokio::time::timeout(options.drain + DISCONNECT_WAIT, sending.join_next()).await {
+        Ok(Some(sent)) => sent??,
+        Ok(None) => {}
+        Err(_) => warn!("InfluxDB does not answer; the rest goes with the next start"),
     }
+    ended
 }
 
 /// What waits for room in the connection's queue is tried again after this time.
@@ -128,6 +183,9 @@ struct Shell {
     zone_folder: PathBuf,
     /// What a command asked for and is being done, slice by slice.
     job: Option<Job>,
+    outbox: watch::Receiver<outbox::State>,
+    /// Whether there is a subscription.
+    broker: watch::Sender<bool>,
     link: Link,
     batch: BatchLimits,
     unacknowledged: Vec<Delivery>,
@@ -171,6 +229,7 @@ impl Shell {
                     }
                     Some(FromBroker::Ready) => {
                         lost_at = None;
+                        self.tell_broker(true);
                         let now = self.engine.now(wall_now());
                         self.engine.broker_back(now);
                         idle_from = Some(Instant::now());
@@ -178,6 +237,7 @@ impl Shell {
                     }
                     Some(FromBroker::Lost) => {
                         lost_at = lost_at.or_else(|| Some(wall_now()));
+                        self.tell_broker(false);
                         // Idle is who could have been told something: the time without a broker does not count.
                         idle_from = None;
                     }
@@ -207,6 +267,8 @@ impl Shell {
                         }
                         Some(_) => {}
                     }
+                    let held = self.outbox.borrow().held.is_some();
+                    self.engine.outbox_held(held, wall);
                     if self.engine.has_work() {
                         self.commit()?;
                         commit_at = None;
@@ -242,6 +304,8 @@ impl Shell {
     fn commit(&mut self) -> Result<(), CollectError> {
         let effects = self.engine.commit()?;
         self.summary.commits += 1;
+        metrics::counter!("nengtan_commits_total").increment(1);
+        metrics::counter!("nengtan_messages_total").increment(self.unacknowledged.len() as u64);
         self.committed.extend(self.unacknowledged.drain(..));
         self.tell(effects);
         self.send();
@@ -257,6 +321,11 @@ impl Shell {
             info!("a restatement is done");
         }
         Ok(())
+    }
+
+    fn tell_broker(&self, connected: bool) {
+        self.broker.send_replace(connected);
+        metrics::gauge!("nengtan_broker_connected").set(f64::from(u8::from(connected)));
     }
 
     fn has_to_send(&self) -> bool {
@@ -288,6 +357,7 @@ impl Shell {
         let zone = self.engine.zone();
         let tz = &zone.profile().time_zone;
         for (rejection, more) in effects.rejections {
+            metrics::counter!("nengtan_refused_total", "reason" => rejection.reason()).increment(more + 1);
             warn!(reason = rejection.reason(), %rejection, more, "refused");
         }
         for (book, year) in effects.changed_factors {
@@ -300,7 +370,8 @@ impl Shell {
         }
         let now = self.engine.now(wall_now());
         for transition in effects.transitions {
-            log_alert(&transition, now, tz);
+            metrics::counter!("nengtan_alert_changes_total", "state" => transition.change.state()).increment(1);
+            alert_line::log(&transition, now, tz);
             let message = encode::Alert {
                 rule: &transition.rule,
                 subject: &transition.subject,
@@ -322,23 +393,6 @@ impl Shell {
         if let Some(now) = effects.done {
             Self::publish(&mut self.publications, topic::clock_done(zone.id()), encode::clock_done(now, tz), false);
         }
-    }
-}
-
-/// An alert line is late if it comes this long after what it tells of.
-const LATE_S_MIN: i64 = 3600;
-
-fn log_alert(transition: &Transition, now: Millis, tz: &jiff::tz::TimeZone) {
-    let Transition { rule, subject, severity, change, value, limit, since, at } = transition;
-    let since = encode::rfc3339(*since, tz);
-    let (value, limit) = (format!("{value:.3}"), format!("{limit:.3}"));
-    let late_s = now.ms_since(*at) / 1000;
-    let state = change.state();
-    match (change, late_s >= LATE_S_MIN) {
-        (Change::Raised, false) => warn!(alert = %rule, %state, %subject, %value, %limit, %since, %severity),
-        (Change::Raised, true) => warn!(alert = %rule, %state, %subject, %value, %limit, %since, %severity, late_s),
-        (Change::Cleared, false) => info!(alert = %rule, %state, %subject, %value, %limit, %since, %severity),
-        (Change::Cleared, true) => info!(alert = %rule, %state, %subject, %value, %limit, %since, %severity, late_s),
     }
 }
 

@@ -221,7 +221,8 @@ pub async fn poll(
 }
 
 /// A number below `below` that differs between processes and attempts.
-fn jitter(attempt: u64, below: u64) -> u64 {
+#[must_use]
+pub fn jitter(attempt: u64, below: u64) -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(attempt) % below.max(1)
 }

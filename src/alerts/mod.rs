@@ -11,6 +11,9 @@ use crate::domain::units::Millis;
 /// The rule of the alert that the shell raises when there is no broker; its subject is the zone.
 pub const BROKER_RULE: &str = "broker-disconnected";
 
+/// The rule of the alert that the shell raises when `InfluxDB` refuses the token; its subject is the zone.
+pub const OUTBOX_RULE: &str = "influx-refused";
+
 /// An alert's change, to be stored, logged and published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {

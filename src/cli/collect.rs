@@ -10,6 +10,9 @@ use crate::collector::{self, CollectError, CollectOptions};
 use crate::config::settings::Settings;
 use crate::engine::EngineError;
 
+/// How long SIGTERM waits for what InfluxDB has not got yet; the rest goes with the next start.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A configuration file such as config/nengtan.toml; flags come before it.
@@ -24,20 +27,35 @@ pub struct Arguments {
     /// The broker, as mqtt://HOST:PORT.
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
+    #[command(flatten)]
+    influx: super::influx::Flags,
     /// error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+    /// text, or json: one object a line.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Serve /metrics, /healthz and /readyz on this address, such as 127.0.0.1:9464.
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
     /// End when no message has come for this many seconds.
     #[arg(long, value_name = "SECONDS")]
     exit_when_idle: Option<f64>,
 }
 
 pub fn execute(arguments: Arguments) -> Result<(), CliError> {
-    let flags: Vec<(&str, String)> =
-        [("zone", arguments.zone), ("data", arguments.data), ("broker.url", arguments.broker), ("log.level", arguments.log_level)]
-            .into_iter()
-            .filter_map(|(key, value)| value.map(|value| (key, value)))
-            .collect();
+    let mut flags: Vec<(&str, String)> = [
+        ("zone", arguments.zone),
+        ("data", arguments.data),
+        ("broker.url", arguments.broker),
+        ("log.level", arguments.log_level),
+        ("log.format", arguments.log_format),
+        ("http.listen", arguments.http),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| value.map(|value| (key, value)))
+    .collect();
+    flags.extend(arguments.influx.settings());
     let exit_when_idle = arguments
         .exit_when_idle
         .map(|seconds| {
@@ -47,9 +65,18 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         .transpose()?;
     let settings = Settings::load(arguments.config.as_deref(), &flags).map_err(CliError::Configuration)?;
     let folder = zone_folder(&settings.zone)?;
-    start_log(&settings.log_level);
-    let options =
-        CollectOptions { folder, zone: settings.zone, data: settings.data, broker: settings.broker, batch: settings.batch, exit_when_idle };
+    start_log(&settings.log_level, settings.log_json);
+    let options = CollectOptions {
+        folder,
+        zone: settings.zone,
+        data: settings.data,
+        broker: settings.broker,
+        batch: settings.batch,
+        influx: settings.influx,
+        http: settings.http,
+        drain: DRAIN_MAX,
+        exit_when_idle,
+    };
     let runtime = tokio::runtime::Runtime::new()?;
     let summary = runtime.block_on(async {
         let stop = stop_signal()?;

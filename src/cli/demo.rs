@@ -35,6 +35,8 @@ pub struct Arguments {
     /// Live days; then the demo ends by itself [default: 366].
     #[arg(long)]
     days: Option<u32>,
+    #[command(flatten)]
+    influx: super::influx::Flags,
     /// error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -55,7 +57,7 @@ fn speed(text: &str) -> Result<Speed, String> {
 
 pub fn execute(arguments: Arguments) -> Result<(), CliError> {
     let folder = zone_folder(&arguments.zone)?;
-    start_log(&arguments.log_level);
+    start_log(&arguments.log_level, false);
     let options = DemoOptions {
         folder,
         zone: arguments.zone,
@@ -64,6 +66,7 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         resume: arguments.resume,
         play: PlayWish { seed: arguments.seed, faults: arguments.faults, history_months: arguments.history, days: arguments.days },
         speed: arguments.speed,
+        settings: arguments.influx.settings(),
     };
     let data = options.data.clone();
     let runtime = tokio::runtime::Runtime::new()?;

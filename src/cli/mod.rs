@@ -7,6 +7,7 @@ mod claims;
 mod collect;
 #[cfg(feature = "demo")]
 mod demo;
+mod influx;
 mod output;
 mod report;
 mod restate;
@@ -56,6 +57,10 @@ enum Command {
     Report(report::Arguments),
     /// Recompute carbon, standard coal and cost with the zone folder's present factors and tariff; the old figures stay readable with --as-known-on.
     Restate(restate::Arguments),
+    /// Copy a data folder's ledger as of one moment, while its collector runs or not.
+    Backup(BackupArguments),
+    /// Prepare the InfluxDB that collect and demo write to.
+    Influx(influx::Arguments),
     /// Savings against a weather-adjusted baseline.
     Savings(savings::Arguments),
     /// Hold the ledger against the fleet's truth.
@@ -67,6 +72,11 @@ struct CheckArguments {
     /// The zone's folder.
     #[arg(long, value_name = "DIR", default_value = "config/zones/qingdao-hightech")]
     zone: PathBuf,
+    /// Also prove the services that collect needs: InfluxDB with organisation, bucket and token.
+    #[arg(long)]
+    online: bool,
+    #[command(flatten)]
+    services: influx::Services,
 }
 
 #[derive(Args)]
@@ -81,7 +91,13 @@ struct Reading {
 #[derive(Args)]
 struct QueryArguments {
     /// For example: `SELECT entity, SUM(kwh) FROM energy_month GROUP BY entity`
-    sql: String,
+    #[arg(required_unless_present = "flux")]
+    sql: Option<String>,
+    /// A Flux script for InfluxDB instead, run on the server.
+    #[arg(long, value_name = "SCRIPT", conflicts_with = "sql")]
+    flux: Option<String>,
+    #[command(flatten)]
+    services: influx::Services,
     #[command(flatten)]
     reading: Reading,
 }
@@ -119,6 +135,16 @@ struct ShowArguments {
 }
 
 #[derive(Args)]
+struct BackupArguments {
+    /// The folder of the ledger.
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
+    data: PathBuf,
+    /// The folder for the copy; a collector goes on from it with --data.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+#[derive(Args)]
 struct VerifyArguments {
     /// The fleet's truth; the file that `demo` leaves in the data folder, unless named.
     #[arg(long, value_name = "FILE")]
@@ -147,12 +173,16 @@ impl From<std::io::Error> for CliError {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
         match error {
-            StoreError::NoLedger { .. } | StoreError::NotReadOnly | StoreError::Version { .. } | StoreError::OtherZone { .. } => {
-                CliError::Usage(error.to_string())
-            }
-            StoreError::Locked { .. } | StoreError::Folder { .. } | StoreError::Sqlite(_) | StoreError::Overflow { .. } => {
-                CliError::Failure(error.into())
-            }
+            StoreError::NoLedger { .. }
+            | StoreError::NotReadOnly
+            | StoreError::Version { .. }
+            | StoreError::OtherZone { .. }
+            | StoreError::Occupied { .. } => CliError::Usage(error.to_string()),
+            StoreError::Locked { .. }
+            | StoreError::Folder { .. }
+            | StoreError::Sqlite(_)
+            | StoreError::Outbox { .. }
+            | StoreError::Overflow { .. } => CliError::Failure(error.into()),
         }
     }
 }
@@ -202,21 +232,35 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::execute(arguments)?,
         Command::Collect(arguments) => collect::execute(arguments)?,
-        Command::Check(arguments) => output::line(check::check(&arguments.zone).map_err(CliError::Configuration)?.trim_end())?,
+        Command::Check(arguments) => check(&arguments)?,
         Command::Query(arguments) => query(&arguments)?,
         Command::Show(arguments) => show(&arguments)?,
         Command::Report(arguments) => report::execute(&arguments)?,
         Command::Restate(arguments) => restate::execute(&arguments)?,
+        Command::Backup(arguments) => {
+            let bytes = store::backup::backup(&arguments.data, &arguments.to)?;
+            output::line(&format!("{bytes} bytes in {}", arguments.to.display()))?;
+        }
+        Command::Influx(arguments) => influx::execute(arguments)?,
         Command::Savings(arguments) => savings::execute(&arguments)?,
         Command::Verify(arguments) => return verify(&arguments),
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn check(arguments: &CheckArguments) -> Result<(), CliError> {
+    output::line(check::check(&arguments.zone).map_err(CliError::Configuration)?.trim_end())?;
+    if arguments.online { influx::prove(&arguments.services) } else { Ok(()) }
+}
+
 fn query(arguments: &QueryArguments) -> Result<(), CliError> {
+    let sql = match (&arguments.flux, &arguments.sql) {
+        (Some(script), _) => return influx::flux(&arguments.services, script, arguments.reading.output),
+        (None, sql) => sql.as_deref().unwrap_or_default(),
+    };
     let ledger = store::open_to_read(&arguments.reading.data)?;
     let mut printer = output::Printer::new(arguments.reading.output);
-    let ran = store::read::each_row(&ledger, &arguments.sql, &[], |columns, row| printer.take(columns, row));
+    let ran = store::read::each_row(&ledger, sql, &[], |columns, row| printer.take(columns, row));
     ran.map_err(|error| match error {
         StoreError::Sqlite(cause) => CliError::Usage(format!(
             "query: {cause}; wanted one read-only SQL statement over the views, `nengtan query \"SELECT name, sql FROM sqlite_master WHERE type = 'view'\"` shows them"
@@ -262,12 +306,13 @@ fn zone_folder(folder: &Path) -> Result<crate::config::zone_folder::ZoneFolder, 
     crate::config::zone_folder::load(folder).map_err(CliError::Configuration)
 }
 
-fn start_log(level: &str) {
+fn start_log(level: &str, json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,nengtan={level}")));
     // Colours would tear alert lines apart for whoever greps a file.
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr);
+    if json { log.json().flatten_event(true).init() } else { log.init() }
 }
 
 /// Becomes true at the first Ctrl-C or SIGTERM.

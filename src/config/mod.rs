@@ -12,6 +12,7 @@ pub mod entries_csv;
 mod factor_lists;
 pub mod factors;
 pub mod fault;
+pub mod influx;
 pub mod meter_links;
 pub mod meters_csv;
 pub mod settings;

@@ -3,17 +3,39 @@
 //! The file in the repository is embedded and holds the defaults: no default is written twice.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
 use super::fault::{Fault, joined, quoted};
+use super::influx::{Influx, Secret, web_address};
 use super::source_text;
 use super::toml_table::{TomlFile, line_of_key};
 
 const DEFAULTS: &str = include_str!("../../config/nengtan.toml");
-const KEYS: [&str; 9] =
-    ["zone", "data", "broker.url", "broker.username", "broker.password", "broker.window", "batch.messages", "batch.ms", "log.level"];
+const KEYS: [&str; 17] = [
+    "zone",
+    "data",
+    "broker.url",
+    "broker.username",
+    "broker.password",
+    "broker.password_file",
+    "broker.window",
+    "batch.messages",
+    "batch.ms",
+    "influx.url",
+    "influx.org",
+    "influx.bucket",
+    "influx.token_file",
+    "influx.delay_warn_s",
+    "http.listen",
+    "log.level",
+    "log.format",
+];
+/// The environment's variable with the token of `InfluxDB`.
+const TOKEN_VARIABLE: &str = "INFLUX_TOKEN";
+const LOG_FORMATS: [&str; 2] = ["text", "json"];
 const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 const DEFAULT_PORT: u16 = 1883;
 const FROM_FLAG: &str = "the command line";
@@ -26,7 +48,12 @@ pub struct Settings {
     pub data: PathBuf,
     pub broker: Broker,
     pub batch: BatchLimits,
+    /// None while no server is named.
+    pub influx: Option<Influx>,
+    /// Where metrics and health are served; none for nowhere.
+    pub http: Option<SocketAddr>,
     pub log_level: String,
+    pub log_json: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -71,7 +98,11 @@ impl Settings {
         if !toml.faults.is_empty() {
             return Err(toml.faults);
         }
-        let mut reader = Reader { file_name, text, values: HashMap::new(), faults: Vec::new() };
+        let token = match &environment {
+            Some(environment) => environment.get(TOKEN_VARIABLE).cloned(),
+            None => std::env::var(TOKEN_VARIABLE).ok(),
+        };
+        let mut reader = Reader { file_name, text, token, values: HashMap::new(), faults: Vec::new() };
         match merged(&reader.text, flags, environment) {
             Ok(config) => reader.flatten(String::new(), config.cache),
             Err(error) => reader.fault("settings", None, quoted(&error.to_string()), "settings that can be read", "correct them"),
@@ -95,6 +126,7 @@ fn merged(text: &str, flags: &[(&str, String)], environment: Option<HashMap<Stri
 struct Reader {
     file_name: String,
     text: String,
+    token: Option<String>,
     values: HashMap<String, Value>,
     faults: Vec<Fault>,
 }
@@ -155,21 +187,58 @@ impl Reader {
         let broker = self.broker();
         let messages = self.number("batch.messages", 1, u16::MAX);
         let ms = self.number("batch.ms", 1, 1_000);
-        let level = self.needed_text("log.level").and_then(|level| {
-            let known = LOG_LEVELS.contains(&level.as_str());
-            if known { Some(level) } else { self.refuse("log.level", &joined(LOG_LEVELS), "choose one of them") }
-        });
+        let level = self.chosen("log.level", &LOG_LEVELS);
+        let influx = self.influx();
+        let http = self.http();
+        let format = self.chosen("log.format", &LOG_FORMATS);
         let settings = (|| {
             Some(Settings {
                 zone: zone?,
                 data: data?,
                 broker: broker?,
                 batch: BatchLimits { messages: messages?, ms: ms? },
+                influx,
+                http,
                 log_level: level?,
+                log_json: format? == "json",
             })
         })();
         self.faults.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
         settings.filter(|_| self.faults.is_empty()).ok_or(self.faults)
+    }
+
+    fn chosen(&mut self, key: &str, known: &[&str]) -> Option<String> {
+        let text = self.needed_text(key)?;
+        if known.contains(&text.as_str()) { Some(text) } else { self.refuse(key, &joined(known), "choose one of them") }
+    }
+
+    /// None where no file is named; one that cannot be read is a fault.
+    fn secret_file(&mut self, key: &str) -> Option<Secret> {
+        let file = self.text(key).filter(|file| !file.is_empty())?;
+        match Secret::of_file(Path::new(&file)) {
+            Ok(secret) => Some(secret),
+            Err(error) => self.refuse(key, "a file that can be read", &format!("correct it ({error})")),
+        }
+    }
+
+    /// None where no server is named, or what is said of it is at fault.
+    fn influx(&mut self) -> Option<Influx> {
+        let delay_warn_s = self.number("influx.delay_warn_s", 1, u16::MAX);
+        let url = self.text("influx.url").filter(|url| !url.is_empty())?;
+        let url = web_address(&url).or_else(|| self.refuse("influx.url", "http://host:port or https://host", "correct it"));
+        let (org, bucket) = (self.needed_text("influx.org"), self.needed_text("influx.bucket"));
+        let from_environment = self.token.take().filter(|token| !token.trim().is_empty());
+        let token = from_environment.map(|token| Secret::new(token.trim().to_owned())).or_else(|| self.secret_file("influx.token_file"));
+        let token = token.or_else(|| {
+            let remedy = "set INFLUX_TOKEN, or name a file with the token";
+            self.refuse("influx.token_file", "a token for the server of influx.url", remedy)
+        });
+        Some(Influx { url: url?, org: org?, bucket: bucket?, token: token?, delay_warn_s: delay_warn_s? })
+    }
+
+    fn http(&mut self) -> Option<SocketAddr> {
+        let listen = self.text("http.listen").filter(|listen| !listen.is_empty())?;
+        listen.parse().ok().or_else(|| self.refuse("http.listen", "an address and a port such as 127.0.0.1:9464", "correct it"))
     }
 
     fn broker(&mut self) -> Option<Broker> {
@@ -179,6 +248,7 @@ impl Reader {
             .needed_text("broker.url")
             .and_then(|url| address(&url).or_else(|| self.refuse("broker.url", "mqtt://host or mqtt://host:port", "correct it")));
         let (username, password) = (self.text("broker.username"), self.text("broker.password"));
+        let password = self.secret_file("broker.password_file").map(|secret| secret.expose().to_owned()).or(password);
         let window = self.number("broker.window", WINDOW_MIN, u16::MAX);
         let (host, port) = address?;
         let login = Some((username?, password?)).filter(|(username, _)| !username.is_empty());
@@ -244,6 +314,21 @@ mod tests {
             (Some(7), "batch.ms"),
         ];
         assert_eq!(places, wanted);
+    }
+
+    #[test]
+    fn a_named_influxdb_needs_organisation_bucket_and_a_token_from_environment_or_file() {
+        let named = "[influx]\nurl = \"http://i:8086/\"\norg = \"o\"\nbucket = \"b\"\n";
+        let influx = load(named, &[("INFLUX_TOKEN", " secret ")], &[]).unwrap().influx.unwrap();
+        assert_eq!((influx.target().as_str(), influx.token.expose(), influx.delay_warn_s), ("http://i:8086 o b", "secret", 300));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from-file\n").unwrap();
+        let influx = load(named, &[("NENGTAN__INFLUX__TOKEN_FILE", file.path().to_str().unwrap())], &[]).unwrap().influx.unwrap();
+        assert_eq!(influx.token.expose(), "from-file");
+        let faults = load("[influx]\nurl = \"i\"\n[http]\nlisten = \"9464\"\n[log]\nformat = \"xml\"\n", &[], &[]).unwrap_err();
+        let mut keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["http.listen", "influx.bucket", "influx.org", "influx.token_file", "influx.url", "log.format"]);
     }
 
     #[test]

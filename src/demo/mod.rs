@@ -25,6 +25,9 @@ use broker::{EmbeddedBroker, EmbeddedBrokerError};
 use day::DaySummary;
 use play::PlayWish;
 
+/// A demo is complete when InfluxDB has all of it.
+const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(900);
+
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     #[error("{} holds data already; give another folder with --data, remove it, or go on in it with --resume", folder.display())]
@@ -63,6 +66,8 @@ pub struct DemoOptions {
     pub resume: bool,
     pub play: PlayWish,
     pub speed: Speed,
+    /// Settings that were given as flags, by key.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 /// Plays the zone until its last day or `stop`; `say` gets what is meant for people.
@@ -85,7 +90,8 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     let broker = EmbeddedBroker::start().await?;
     say(&format!("{zone_name}\nbroker on {}, ledger in {}", broker.url(), options.data.display()))?;
 
-    let settings = Settings::load(None, &[("broker.url", broker.url())]).map_err(DemoError::Settings)?;
+    let flags = [options.settings, vec![("broker.url", broker.url())]].concat();
+    let settings = Settings::load(None, &flags).map_err(DemoError::Settings)?;
     let summary = DaySummary::new(&options.data, &options.folder.zone);
     let (end_collector, collector_end) = watch::channel(false);
     let (tell_ready, mut ready) = oneshot::channel();
@@ -96,6 +102,9 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
         data: options.data.clone(),
         broker: settings.broker,
         batch: settings.batch,
+        influx: settings.influx,
+        http: settings.http,
+        drain: DRAIN_MAX,
         exit_when_idle: None,
     };
     let on_ready = move || {

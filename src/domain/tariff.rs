@@ -198,7 +198,7 @@ impl Tariff {
 
 /// What the month's power factor changes of its bill, in hundredths of a percent; above 0 costs more. `factor` in hundredths, rounded as the bill rounds it.
 ///
-/// Measures for adjusting electricity charges by power factor (Shui Dian Cai Zi [1983] No. 215), table for 0.90: 0.5 % for each hundredth below
+/// Measures for adjusting electricity charges by power factor (Shui Dian Cai Zi 1983 No. 215), table for 0.90: 0.5 % for each hundredth below
 /// down to 0.70, 1 % for each down to 0.65, 2 % for each below; 0.15 % off for each hundredth above up to 0.94, 0.75 % off from 0.95.
 #[must_use]
 pub fn power_factor_adjustment(factor_hundredths: i64) -> i64 {

@@ -29,6 +29,7 @@ use crate::domain::factors::MissingFactor;
 use crate::domain::units::{DAY_MS, Millis};
 use crate::domain::zone::{ClockMode, Zone};
 use crate::ledger::window::Changes;
+use crate::lines::Field;
 use crate::store::batch::{Batch, DeadLetter, Place, RowId};
 use crate::store::{Store, StoreError};
 use crate::wire::decode::{self, Message};
@@ -163,6 +164,8 @@ pub struct Engine {
     /// Rows of weather gauges.
     weather: Vec<RowId>,
     savings: Keeper,
+    /// Since when the outbox's alert fires.
+    outbox_held_since: Option<Millis>,
     batch: Batch,
     effects: Effects,
     changes: Changes,
@@ -174,6 +177,7 @@ impl Engine {
     /// An error ends the process: the batch is not committed and its messages are not acknowledged.
     pub fn apply(&mut self, topic: &str, payload: &[u8], wall: Millis) -> Result<(), EngineError> {
         self.wall = self.wall.max(wall);
+        self.batch.wall = wall;
         let zone_id: Box<str> = self.zone.id().into();
         match decode::decode(&zone_id, topic, payload) {
             Ok(Message::Telemetry { readings, .. }) => {
@@ -223,6 +227,7 @@ impl Engine {
     /// The wall clock moves; it is the engine's where the zone does not feed one.
     pub fn tick_wall(&mut self, wall: Millis) {
         self.wall = self.wall.max(wall);
+        self.batch.wall = wall;
         match self.zone.profile().clock {
             ClockMode::Wall => self.tick(wall),
             ClockMode::Feed => {}
@@ -234,6 +239,7 @@ impl Engine {
         self.assess_parts()?;
         let mut effects = std::mem::take(&mut self.effects);
         effects.transitions.clone_from(&self.batch.transitions);
+        self.note_alerts();
         if !self.batch.is_empty() {
             self.savings.note(&self.batch);
             self.store.commit(&mut self.batch, &mut self.calendar)?;
@@ -247,6 +253,23 @@ impl Engine {
     /// Brings the newest values that readers see up to date.
     pub fn settle(&mut self) -> Result<(), EngineError> {
         Ok(self.store.settle()?)
+    }
+
+    /// Turns the outbox on for a target, or off; see [`Store::set_outbox`].
+    pub fn set_outbox(&mut self, target: Option<&str>, wall: Millis) -> Result<(), EngineError> {
+        Ok(self.store.set_outbox(target, wall)?)
+    }
+
+    /// Points of the batch's alerts for the outbox.
+    fn note_alerts(&mut self) {
+        if !self.store.feeds_outbox() {
+            return;
+        }
+        for t in &self.batch.transitions {
+            let tags = [("zone", self.zone.id()), ("rule", &t.rule), ("subject", &t.subject), ("severity", t.severity)];
+            let fields = [("state", Field::Text(t.change.state())), ("value", Field::Number(t.value)), ("limit", Field::Number(t.limit))];
+            self.batch.lines.point("alert", &tags, &fields, t.at);
+        }
     }
 
     /// The engine's clock.

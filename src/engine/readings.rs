@@ -4,6 +4,7 @@ use super::channel::limits;
 use super::rejection::{AHEAD_S_MAX, Rejection};
 use super::restore::{flow_gauge, shared};
 use super::{Engine, EngineError, Item, ItemKind};
+use crate::accounting::Book;
 use crate::domain::alert_rules::interval_mean;
 use crate::domain::channel::MeterIndex;
 use crate::domain::units::{HOUR_MS, Millis, Quantity, SECOND_MS};
@@ -39,6 +40,8 @@ impl Engine {
         });
         let serial = reading.serial.as_deref().map_or(0, serial_hash);
         let mut accepted = false;
+        let feeds = self.store.feeds_outbox();
+        let mut points: Vec<(&str, f64)> = Vec::new();
         for (name, text) in &reading.values {
             let Some(item) = self.item(meter, name)? else {
                 self.count("unknown_items", 1);
@@ -49,7 +52,11 @@ impl Engine {
                     Ok(value) => {
                         let what = What::Reading(value);
                         let mark = Mark { at: reading.at, what, seq: reading.seq, flow_per_h, serial, verdict: Verdict::HELD };
-                        accepted |= self.take_mark(index, register, mark, wall)?;
+                        let inserted = self.take_mark(index, register, mark, wall)?;
+                        accepted |= inserted;
+                        if inserted && feeds {
+                            points.extend(self.shown_register(register, value).map(|shown| (&**name, shown)));
+                        }
                     }
                     Err(rejection) => self.rejected.push(rejection),
                 },
@@ -57,6 +64,9 @@ impl Engine {
                     Ok(value) if value.is_finite() => {
                         accepted = true;
                         self.take_gauge(index, item, value, reading.at, reading.seq);
+                        if feeds {
+                            points.push((name, value));
+                        }
                     }
                     Ok(_) | Err(_) => {
                         let seen = shortened(text);
@@ -66,9 +76,29 @@ impl Engine {
             }
         }
         if accepted {
+            if feeds {
+                self.note_reading(index, reading.at, &points);
+            }
             self.heard(index, reading.at);
         }
         Ok(())
+    }
+
+    /// Points for the outbox. What is not newer than all before it may share its key with another reading; then the ledger says which one holds.
+    fn note_reading(&mut self, meter: usize, at: Millis, points: &[(&str, f64)]) {
+        let id = &self.zone.meter(MeterIndex(meter as u32)).id;
+        if self.meters[meter].newest.is_some_and(|newest| at <= newest) {
+            self.batch.late.push((at, id.clone()));
+        } else {
+            self.batch.lines.reading(self.zone.id(), id, points, at);
+        }
+    }
+
+    /// A register as views show it, in the unit of its carrier; none where it belongs to no book.
+    fn shown_register(&self, register: u32, value: Quantity) -> Option<f64> {
+        let channel = self.zone.channel(self.registers[register as usize].id);
+        let book = Book::of(channel.carrier, channel.ledger_unit()?)?;
+        Some(value.0 as f64 / book.shown().per_unit)
     }
 
     pub(super) fn take_swap(&mut self, swap: &Swap, wall: Millis) -> Result<(), EngineError> {

@@ -10,10 +10,10 @@ use super::drivers::drivers;
 use super::in_force::InForce;
 use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState, Watch};
 use crate::accounting::Book;
-use crate::alerts::BROKER_RULE;
 use crate::alerts::mean::OpenInterval;
 use crate::alerts::silence::GatewayVoice;
 use crate::alerts::threshold::{Phase, Threshold};
+use crate::alerts::{BROKER_RULE, OUTBOX_RULE};
 use crate::claims::keep::Keeper;
 use crate::domain::alert_rules::{AlertRules, Signal};
 use crate::domain::calendar::LocalCalendar;
@@ -75,6 +75,7 @@ impl Engine {
             broker_lost_since: None,
             weather: Vec::new(),
             savings: Keeper::default(),
+            outbox_held_since: None,
             batch: Batch::default(),
             effects: Effects::default(),
             changes: Changes::default(),
@@ -279,6 +280,8 @@ impl Engine {
         for row in self.store.firing()? {
             if row.rule == BROKER_RULE {
                 self.broker_lost_since = Some(row.since);
+            } else if row.rule == OUTBOX_RULE {
+                self.outbox_held_since = Some(row.since);
             } else if self.rules.stale.as_ref().is_some_and(|rule| *rule.head.id == row.rule) {
                 if let Some(meter) = self.zone.meter_of(&row.subject) {
                     self.meters[meter.0 as usize].stale_since = Some(row.since);

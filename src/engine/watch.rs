@@ -3,7 +3,7 @@
 use super::{Ask, Engine, Gap};
 use crate::alerts::silence::{MeterVoice, is_stale};
 use crate::alerts::threshold::{Levels, Phase};
-use crate::alerts::{BROKER_RULE, Change, Transition};
+use crate::alerts::{BROKER_RULE, Change, OUTBOX_RULE, Transition};
 use crate::domain::alert_rules::RuleHead;
 use crate::domain::channel::MeterIndex;
 use crate::domain::units::{Millis, SECOND_MS};
@@ -164,6 +164,20 @@ impl Engine {
             let cleared = broker_transition(&self.zone, Change::Cleared, lost_s, since, now);
             self.batch.transitions.push(cleared);
         }
+    }
+
+    /// Whether the outbox is held because its server refuses the token.
+    pub fn outbox_held(&mut self, held: bool, wall: Millis) {
+        let now = self.now(wall);
+        let change = match (self.outbox_held_since, held) {
+            (None, true) => Change::Raised,
+            (Some(_), false) => Change::Cleared,
+            (None, false) | (Some(_), true) => return,
+        };
+        let since = self.outbox_held_since.unwrap_or(now);
+        self.outbox_held_since = held.then_some(since);
+        let (rule, subject, held_s) = (OUTBOX_RULE.into(), self.zone.id().into(), now.ms_since(since) as f64 / SECOND_MS as f64);
+        self.batch.transitions.push(Transition { rule, subject, severity: "critical", change, value: held_s, limit: 0.0, since, at: now });
     }
 
     /// Notes a span without readings between two good ones, if it is too long to be the meter's rhythm.

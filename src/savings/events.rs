@@ -79,7 +79,7 @@ pub struct UnderWay {
     pub share: f64,
 }
 
-/// The strongest shift that still lasts, once it is [`LIVE_DAYS_MIN`] old. What it stands out from may lie in the baseline.
+/// The strongest shift that still lasts, once it is `LIVE_DAYS_MIN` old. What it stands out from may lie in the baseline.
 #[must_use]
 pub fn shift_under_way(days: &[Day], noise: &Noise) -> Option<UnderWay> {
     let mean = |days: &[Day], value: fn(&Day) -> f64| days.iter().map(value).sum::<f64>() / days.len().max(1) as f64;

@@ -9,6 +9,7 @@ use crate::alerts::Transition;
 use crate::domain::tariff::PriceSpan;
 use crate::domain::units::{Millis, NanoCny, Quantity};
 use crate::ledger::mark::Mark;
+use crate::lines::Lines;
 
 use super::accounts::FactorSpan;
 
@@ -216,6 +217,12 @@ pub struct Batch {
     pub now: Option<(Millis, Millis)>,
     /// The engine's clock when the batch is written: closed intervals that change keep their old version from then on. Without a clock nothing is closed.
     pub recorded: Millis,
+    /// The wall clock when the batch's last message was taken in.
+    pub wall: Millis,
+    /// Points for the outbox; empty while none is configured. They always come with what they tell of.
+    pub lines: Lines,
+    /// Readings for the outbox that may share their key with an earlier one.
+    pub late: Vec<(Millis, Box<str>)>,
 }
 
 impl Default for Batch {
@@ -239,6 +246,9 @@ impl Default for Batch {
             dead_letters: Vec::new(),
             now: None,
             recorded: Millis(i64::MIN),
+            wall: Millis::default(),
+            lines: Lines::default(),
+            late: Vec::new(),
         }
     }
 }
@@ -264,6 +274,9 @@ impl Batch {
             dead_letters,
             now,
             recorded,
+            wall: _,
+            lines,
+            late,
         } = self;
         marks.clear();
         gauges.clear();
@@ -283,6 +296,8 @@ impl Batch {
         dead_letters.clear();
         *now = None;
         *recorded = Millis(i64::MIN);
+        lines.clear();
+        late.clear();
     }
 
     #[must_use]
@@ -306,6 +321,9 @@ impl Batch {
             dead_letters,
             now,
             recorded: _,
+            wall: _,
+            lines: _,
+            late: _,
         } = self;
         marks.is_empty()
             && gauges.is_empty()

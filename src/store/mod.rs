@@ -4,15 +4,18 @@
 //! [`Store::commit`] has returned it survives the loss of power.
 
 pub mod accounts;
+pub mod backup;
 pub mod batch;
 mod declared;
 mod latest;
+pub mod outbox;
 pub mod read;
 mod readings;
 pub mod request;
 pub mod restate;
 pub mod restore;
 pub mod savings;
+mod series;
 mod write;
 
 use std::fs::File;
@@ -53,6 +56,10 @@ pub enum StoreError {
     NotReadOnly,
     #[error("store: {0}; check the disk's free space and the folder's permissions")]
     Sqlite(#[from] rusqlite::Error),
+    #[error("{file} is there already, wanted a folder without a ledger; give another one with --to")]
+    Occupied { file: PathBuf },
+    #[error("store: a row of the outbox cannot be read ({cause}); check the disk")]
+    Outbox { cause: String },
     #[error("store: {what} of {key} does not fit 64 bits; split the zone, or check the ratings in meters.csv")]
     Overflow { what: &'static str, key: String },
 }
@@ -64,6 +71,8 @@ pub struct Store {
     /// Gauges whose new values get rows of their own, see [`readings`].
     alone: FxHashSet<batch::RowId>,
     unsettled: latest::Unsettled,
+    /// None while no outbox is configured.
+    feed: Option<outbox::Feed>,
     _lock: File,
 }
 
@@ -87,11 +96,12 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut store = Store { connection, alone: FxHashSet::default(), unsettled: latest::Unsettled::default(), _lock: lock };
+        let mut store = Store { connection, alone: FxHashSet::default(), unsettled: latest::Unsettled::default(), feed: None, _lock: lock };
         store.migrate(&file)?;
         store.alone = readings::alone(&store.connection)?;
         store.unsettled = latest::left_behind(&store.connection)?;
         store.settle()?;
+        store.feed = outbox::feed(&store.connection)?;
         Ok(store)
     }
 
@@ -104,6 +114,7 @@ impl Store {
                 transaction.execute_batch(include_str!("declared.sql"))?;
                 transaction.execute_batch(include_str!("savings.sql"))?;
                 transaction.execute_batch(include_str!("accounts.sql"))?;
+                transaction.execute_batch(include_str!("outbox.sql"))?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             SCHEMA_VERSION => {}

@@ -56,6 +56,9 @@ impl Store {
             PRICES.end(&transaction, book, span, at)?;
         }
         insert_prices(&transaction, &rules.prices, at)?;
+        if let Some(feed) = &mut self.feed {
+            feed.keep_hours(&transaction, batch, calendar)?;
+        }
         accounts::costs(&transaction, batch)?;
         write::rollups(&transaction, batch, calendar)?;
         transaction.commit()?;

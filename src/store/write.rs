@@ -17,6 +17,9 @@ impl Store {
     /// Writes the batch and empties it. When this returns, the batch survives a crash.
     pub fn commit(&mut self, batch: &mut Batch, calendar: &mut LocalCalendar) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        if let Some(feed) = &mut self.feed {
+            feed.keep(&transaction, batch, calendar)?;
+        }
         let values = batch.marks.len() + batch.gauges.len();
         readings::write(&transaction, batch, &mut self.alone)?;
         savings::weather_gauges(&transaction, batch)?;
@@ -57,12 +60,18 @@ impl Store {
     ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         accounts::replace_shares(&transaction, shares, batch.recorded)?;
+        if let Some(feed) = &mut self.feed {
+            feed.keep_all_hours(&transaction)?;
+        }
         transaction.execute("DELETE FROM rollup_row", [])?;
         transaction.execute("DELETE FROM cost_row", [])?;
         accounts::insert_prices(&transaction, &batch.prices, Millis(0))?;
         accounts::insert_factors(&transaction, &batch.factors, Millis(0))?;
         accounts::costs(&transaction, batch)?;
         rollups(&transaction, batch, calendar)?;
+        if let Some(feed) = &mut self.feed {
+            feed.keep_all_hours(&transaction)?;
+        }
         transaction.commit()?;
         batch.clear();
         Ok(())

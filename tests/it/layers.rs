@@ -5,20 +5,24 @@ use std::path::{Path, PathBuf};
 use crate::harness::repository;
 
 /// A module of `src/` and the modules that it may name, lowest first. `cli` may name all.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("domain", &[]),
     ("ledger", &["domain"]),
     ("accounting", &["domain"]),
     ("alerts", &["domain", "ledger"]),
     ("wire", &["domain"]),
     ("config", &["domain"]),
-    ("store", &["domain", "ledger", "alerts", "accounting"]),
+    ("lines", &["domain"]),
+    ("store", &["domain", "ledger", "alerts", "accounting", "lines"]),
     ("savings", &["domain"]),
     ("claims", &["domain", "accounting", "alerts", "store", "savings"]),
-    ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "store", "claims"]),
+    ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "lines", "store", "claims"]),
     ("restating", &["domain", "config", "store", "engine"]),
     ("mqtt", &["config"]),
-    ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "restating", "mqtt"]),
+    ("influx", &["config", "store"]),
+    ("outbox", &["domain", "config", "lines", "store", "influx", "mqtt"]),
+    ("http", &["outbox"]),
+    ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "restating", "mqtt", "outbox", "http"]),
     ("show", &["domain", "accounting", "wire", "store"]),
     ("report", &["domain", "accounting", "wire", "store", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
@@ -36,6 +40,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "engine",
             "restating",
             "mqtt",
+            "influx",
             "collector",
             "show",
             "report",

@@ -27,8 +27,13 @@ impl Collector {
 
     /// Starts it; standard error goes to a file beside the data folder.
     pub fn spawn(zone: &Path, data: &Path, url: &str, more: &[&str]) -> Collector {
+        Collector::spawn_with(zone, data, url, more, &[])
+    }
+
+    /// As [`spawn`](Self::spawn), with variables of its environment.
+    pub fn spawn_with(zone: &Path, data: &Path, url: &str, more: &[&str], environment: &[(&str, &str)]) -> Collector {
         let mut command = nengtan(&["collect", "--zone", path(zone), "--data", path(data), "--broker", url]);
-        command.args(more);
+        command.args(more).envs(environment.iter().copied());
         Collector::of(command, data)
     }
 

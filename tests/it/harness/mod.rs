@@ -4,6 +4,7 @@
 
 pub mod collector;
 pub mod fleet;
+pub mod influxd;
 pub mod ledger;
 pub mod mosquitto;
 pub mod office;
@@ -83,7 +84,7 @@ pub fn skipped(test: &str, reason: &str) {
 /// `nengtan` with arguments, in the repository, with no settings from outside.
 pub fn nengtan(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nengtan"));
-    command.args(arguments).current_dir(repository("")).env_remove("RUST_LOG").env_remove("NO_COLOR");
+    command.args(arguments).current_dir(repository("")).env_remove("RUST_LOG").env_remove("NO_COLOR").env_remove("INFLUX_TOKEN");
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("NENGTAN__")) {
         command.env_remove(key);
     }

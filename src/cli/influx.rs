@@ -1,0 +1,142 @@
+//! What the command line says to `InfluxDB`: flags, proof of a connection, buckets, questions in Flux.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{CliError, output};
+use crate::config::influx::Influx;
+use crate::config::settings::Settings;
+use crate::influx::{InfluxError, Server};
+
+/// The token comes from the environment (`INFLUX_TOKEN`) or a file.
+#[derive(clap::Args)]
+pub struct Flags {
+    /// InfluxDB 2, as http://HOST:PORT; the token comes from `INFLUX_TOKEN` or a file named in the configuration.
+    #[arg(long, value_name = "URL")]
+    influx: Option<String>,
+    /// The organisation in InfluxDB.
+    #[arg(long, value_name = "NAME")]
+    org: Option<String>,
+    /// The bucket in InfluxDB.
+    #[arg(long, value_name = "NAME")]
+    bucket: Option<String>,
+}
+
+impl Flags {
+    /// The flags that were given, by key of the settings.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let all = [("influx.url", &self.influx), ("influx.org", &self.org), ("influx.bucket", &self.bucket)];
+        all.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()
+    }
+}
+
+/// The services of a collector, as its configuration names them.
+#[derive(clap::Args)]
+pub struct Services {
+    /// A configuration file such as config/nengtan.toml; flags come before it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make the bucket, unless it is there.
+    CreateBucket {
+        /// Points older than this go: 30d, 52w, 12h; 0 keeps all.
+        #[arg(long, value_name = "TIME", default_value = "0", value_parser = retention)]
+        retention: Duration,
+        #[command(flatten)]
+        services: Services,
+    },
+}
+
+const HOUR_S: u64 = 3600;
+
+/// The server drops whole hours at the least.
+fn retention(text: &str) -> Result<Duration, String> {
+    let wanted = || "wanted 0, or a whole number of hours (h), days (d) or weeks (w) such as 90d".to_owned();
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wanted)?;
+    let unit_s = match unit {
+        "h" => HOUR_S,
+        "d" => 24 * HOUR_S,
+        "w" => 7 * 24 * HOUR_S,
+        _ => return Err(wanted()),
+    };
+    let seconds = number.parse::<u64>().ok().filter(|number| *number > 0).and_then(|number| number.checked_mul(unit_s));
+    // The server's own limit.
+    seconds.filter(|seconds| i32::try_from(*seconds).is_ok()).map(Duration::from_secs).ok_or_else(wanted)
+}
+
+pub fn execute(arguments: Arguments) -> Result<(), CliError> {
+    match arguments.command {
+        Command::CreateBucket { retention, services } => {
+            let told = on_server(&services, async |server| server.create_bucket(retention.as_secs()).await)?;
+            Ok(output::line(&told)?)
+        }
+    }
+}
+
+/// Proves what the configuration names.
+pub fn prove(services: &Services) -> Result<(), CliError> {
+    let told = on_server(services, async |server| server.prove().await)?;
+    Ok(output::line(&format!("influx     {told}"))?)
+}
+
+pub fn flux(services: &Services, script: &str, format: output::Format) -> Result<(), CliError> {
+    let table = on_server(services, async |server| server.flux(script).await)?;
+    Ok(output::print(&table, format)?)
+}
+
+fn on_server<T>(services: &Services, ask: impl AsyncFnOnce(&Server) -> Result<T, InfluxError>) -> Result<T, CliError> {
+    let influx = target(services)?;
+    let server = Server::new(&influx).map_err(failed)?;
+    tokio::runtime::Runtime::new()?.block_on(async { ask(&server).await }).map_err(failed)
+}
+
+fn target(services: &Services) -> Result<Influx, CliError> {
+    let settings = Settings::load(services.config.as_deref(), &services.flags.settings()).map_err(CliError::Configuration)?;
+    let missing = "no InfluxDB is named; give --influx URL --org NAME --bucket NAME, or [influx] in a file given with --config";
+    settings.influx.ok_or_else(|| CliError::Usage(missing.to_owned()))
+}
+
+fn failed(error: InfluxError) -> CliError {
+    match error {
+        InfluxError::Flux(_) => CliError::Usage(error.to_string()),
+        other => CliError::Failure(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retention_is_whole_hours_days_or_weeks() {
+        let hours = |hours: u64| Some(Duration::from_secs(3600 * hours));
+        let cases = [
+            ("0", hours(0)),
+            ("12h", hours(12)),
+            ("90d", hours(2160)),
+            ("2w", hours(336)),
+            ("0d", None),
+            ("3", None),
+            ("", None),
+            ("9999999w", None),
+            ("年", None),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(retention(text).ok(), wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The other store: what the ledger holds is what `InfluxDB` holds, on a real server.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::harness::influxd::{BUCKET, Influxd, TOKEN};
+use crate::harness::ledger::query;
+use crate::harness::{folder, nengtan, path, run, text};
+
+/// The ledger's hours, in ledger units: (entity, carrier, ms) → quantity; (entity, carrier, scope, method, ms) → micrograms.
+fn ledger_hours(data: &Path, amount: &str) -> BTreeMap<(Vec<String>, i64), i64> {
+    let sql = format!(
+        "SELECT e.entity, c.carrier, r.ts, r.{amount} AS amount FROM rollup_row r JOIN entity_row e ON e.id = r.entity JOIN carrier_row c ON c.id = r.carrier WHERE level = 1"
+    );
+    let name = |row: &crate::harness::ledger::Row, column: &str| row[column].as_str().unwrap().to_owned();
+    let rows = query(data, &sql);
+    rows.iter()
+        .map(|row| ((vec![name(row, "entity"), name(row, "carrier")], row["ts"].as_i64().unwrap()), row["amount"].as_i64().unwrap()))
+        .collect()
+}
+
+/// Ledger units in one unit of the carrier's quantity (docs/zone.md).
+fn per_unit(carrier: &str) -> f64 {
+    match carrier {
+        "electricity" | "natural_gas" | "water" => 1e3,
+        "heat" | "steam" | "production" => 1e6,
+        other => panic!("{other}"),
+    }
+}
+
+fn assert_holds_the_ledger(server: &Influxd, data: &Path) {
+    let ledger = ledger_hours(data, "quantity");
+    let quantities = server.values("energy", "quantity", &["entity", "carrier"]);
+    let in_units: BTreeMap<_, i64> = quantities
+        .iter()
+        .map(|(key, value)| (key.clone(), (value * per_unit(&key.0[1])).round() as i64))
+        .filter(|(key, units)| *units != 0 || ledger.contains_key(key))
+        .collect();
+    assert!(ledger.len() > 100, "{} hours", ledger.len());
+    assert!(in_units == ledger, "{} hours there, {} here", in_units.len(), ledger.len());
+    let sums = |hours: &BTreeMap<(Vec<String>, i64), i64>| {
+        hours.iter().fold(BTreeMap::<Vec<String>, i128>::new(), |mut sums, ((tags, _), units)| {
+            *sums.entry(tags.clone()).or_default() += i128::from(*units);
+            sums
+        })
+    };
+    assert_eq!(sums(&in_units), sums(&ledger));
+
+    let grams = ledger_hours(data, "co2e_ug");
+    let carbon = server.values("carbon", "kg_co2e", &["entity", "carrier"]);
+    assert!(!carbon.is_empty());
+    for (key, kg) in &carbon {
+        let wanted = grams.get(key).copied().unwrap_or_default();
+        assert_eq!((kg * 1e9).round() as i64, wanted, "{key:?}");
+    }
+    let untold = grams.iter().find(|(key, ug)| **ug != 0 && !carbon.contains_key(key));
+    assert_eq!(untold, None);
+}
+
+/// Every value of every reading, item by item.
+fn assert_holds_the_readings(server: &Influxd, data: &Path) {
+    let items = query(data, "SELECT DISTINCT item FROM meter WHERE latest_ts IS NOT NULL");
+    assert!(!items.is_empty());
+    for item in items.iter().map(|row| row["item"].as_str().unwrap()) {
+        let rows = query(data, &format!("SELECT meter, ts, value FROM reading WHERE item = '{item}' AND value IS NOT NULL"));
+        let here: BTreeMap<_, f64> = rows
+            .iter()
+            .map(|row| ((vec![row["meter"].as_str().unwrap().to_owned()], row["ts"].as_i64().unwrap()), row["value"].as_f64().unwrap()))
+            .collect();
+        let there = server.values("reading", item, &["meter"]);
+        assert_eq!(there.len(), here.len(), "{item}");
+        let differs = here.iter().find(|(key, value)| there.get(*key) != Some(value));
+        assert_eq!(differs, None, "{item}");
+    }
+}
+
+fn assert_holds_the_alerts(server: &Influxd, data: &Path) {
+    let fields = server.values("alert", "limit", &["rule", "subject", "severity"]);
+    let rows = query(data, "SELECT rule, subject, raised FROM alert_row");
+    for row in &rows {
+        let (rule, subject) = (row["rule"].as_str().unwrap(), row["subject"].as_str().unwrap());
+        let found = fields.keys().any(|(tags, at)| tags[0] == rule && tags[1] == subject && Some(*at) == row["raised"].as_i64());
+        assert!(found, "{rule} {subject}");
+    }
+    assert!(!rows.is_empty());
+}
+
+#[test]
+fn after_a_harsh_demo_influxdb_holds_what_the_ledger_holds() {
+    let Some(server) = Influxd::start("after_a_harsh_demo_influxdb_holds_what_the_ledger_holds") else { return };
+    let folder = folder();
+    let data = folder.path().join("data");
+    server.told(&["demo", "--history", "0", "--days", "2", "--faults", "harsh", "--seed", "5", "--speed", "max", "--data", path(&data)]);
+    assert_holds_the_ledger(&server, &data);
+    assert_holds_the_readings(&server, &data);
+    assert_holds_the_alerts(&server, &data);
+    let waits = query(
+        &data,
+        "SELECT (SELECT COUNT(*) FROM outbox_row) + (SELECT COUNT(*) FROM outbox_key) + (SELECT COUNT(*) FROM outbox_reading) + (SELECT COUNT(*) FROM outbox_letter) AS n",
+    );
+    assert_eq!(waits[0]["n"], 0, "nothing waits and nothing was refused");
+    assert_the_questions_are_answered(&server, &data);
+}
+
+/// `query --flux` gives what the embedded store gives, in each format.
+fn assert_the_questions_are_answered(server: &Influxd, data: &Path) {
+    let script = format!(
+        "from(bucket: \"{BUCKET}\") |> range(start: 2020-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z) |> filter(fn: (r) => r._measurement == \"energy\" and r._field == \"kwh\" and r.carrier == \"electricity\") |> group(columns: [\"entity\"]) |> sum()"
+    );
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&server.told(&["query", "--flux", &script, "--output", "json"])).unwrap();
+    let here = query(data, "SELECT entity, SUM(kwh) AS kwh FROM energy WHERE carrier = 'electricity' GROUP BY entity");
+    assert_eq!(rows.len(), here.len());
+    for row in &here {
+        let there = rows.iter().find(|there| there["entity"] == row["entity"]).unwrap();
+        let (there, here) = (there["_value"].as_f64().unwrap(), row["kwh"].as_f64().unwrap());
+        assert!((there - here).abs() <= 1e-9 * here.abs(), "{row:?}: {there}");
+    }
+    let csv = server.told(&["query", "--flux", &script, "--output", "csv"]);
+    let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    assert!(header.contains(&"entity") && header.contains(&"_value"), "{csv}");
+    assert_eq!(csv.lines().count(), here.len() + 1, "{csv}");
+    assert!(server.told(&["query", "--flux", &script]).contains("entity"));
+    let wrong = server.nengtan(&["query", "--flux", "from("]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn an_outbox_that_is_turned_on_later_gets_the_whole_ledger() {
+    let Some(server) = Influxd::start("an_outbox_that_is_turned_on_later_gets_the_whole_ledger") else { return };
+    let folder = folder();
+    let data = folder.path().join("data");
+    let first =
+        run(&["demo", "--history", "0", "--days", "1", "--faults", "harsh", "--seed", "6", "--speed", "max", "--data", path(&data)]);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    let rows = query(
+        &data,
+        "SELECT (SELECT COUNT(*) FROM outbox_row) + (SELECT COUNT(*) FROM outbox_key) + (SELECT COUNT(*) FROM outbox_reading) AS n",
+    );
+    assert_eq!(rows[0]["n"], 0, "nothing is kept for an outbox that nobody configured");
+    // Its last day is over: it only sends.
+    server.told(&["demo", "--resume", "--speed", "max", "--data", path(&data)]);
+    assert_holds_the_ledger(&server, &data);
+    assert_holds_the_readings(&server, &data);
+    assert_holds_the_alerts(&server, &data);
+}
+
+#[test]
+fn check_online_says_what_is_wrong_with_server_organisation_bucket_or_token() {
+    let Some(server) = Influxd::start("check_online_says_what_is_wrong_with_server_organisation_bucket_or_token") else { return };
+    let told = server.told(&["check", "--online"]);
+    assert!(told.contains("may be written"), "{told}");
+    let url = server.url();
+    let check = |flags: &[&str], token: &str| {
+        let output = nengtan(&[&["check", "--online"], flags].concat()).env("INFLUX_TOKEN", token).output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let cases: [(&[&str], &str, i32, &str); 5] = [
+        (&["--influx", "http://127.0.0.1:9", "--org", "zone", "--bucket", "energy"], TOKEN, 1, "check the address"),
+        (&["--influx", &url, "--org", "nobody", "--bucket", "energy"], TOKEN, 1, "correct --org"),
+        (&["--influx", &url, "--org", "zone", "--bucket", "nothing"], TOKEN, 1, "nengtan influx create-bucket"),
+        (&["--influx", &url, "--org", "zone", "--bucket", "energy"], "wrong", 1, "INFLUX_TOKEN"),
+        (&["--influx", &url, "--org", "zone", "--bucket", "energy"], "", 2, "set INFLUX_TOKEN"),
+    ];
+    for (flags, token, code, remedy) in cases {
+        let (seen, told) = check(flags, token);
+        assert_eq!(seen, Some(code), "{flags:?}: {told}");
+        assert!(told.contains(remedy), "{flags:?}: {told}");
+    }
+}
+
+#[test]
+fn a_bucket_with_retention_is_one_command() {
+    let Some(server) = Influxd::start("a_bucket_with_retention_is_one_command") else { return };
+    let create = |bucket: &str| {
+        let flags = ["influx", "create-bucket", "--retention", "90d", "--influx", &server.url(), "--org", "zone", "--bucket", bucket];
+        let output = nengtan(&flags).env("INFLUX_TOKEN", TOKEN).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert!(create("short").contains("made"));
+    assert!(create("short").contains("already"));
+    let buckets = server.flux("buckets() |> filter(fn: (r) => r.name == \"short\")");
+    // 90 days in nanoseconds.
+    assert_eq!(buckets[0]["retentionPeriod"], "7776000000000000");
+}
