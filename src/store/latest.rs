@@ -72,7 +72,12 @@ pub fn left_behind(connection: &Connection) -> Result<Unsettled, StoreError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-        unsettled.changes.extend(bytes.chunks_exact(CHANGE_BYTES).filter_map(decoded));
+        for change in bytes.chunks(CHANGE_BYTES) {
+            // What no version of this program has written is told, not passed over.
+            let (channel, latest) =
+                decoded(change).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, i64::try_from(change.len()).unwrap_or(i64::MAX)))?;
+            unsettled.changes.insert(channel, latest);
+        }
     }
     Ok(unsettled)
 }
@@ -111,7 +116,9 @@ mod tests {
     fn a_change_survives_its_bytes() {
         for value in [Value::Register(Quantity(-7)), Value::Gauge(0.97)] {
             let latest = Latest { first: Millis(-1), at: Millis(1_767_196_800_000), value };
-            assert_eq!(decoded(&encoded(RowId(300_000), latest)), Some((RowId(300_000), latest)));
+            let bytes = encoded(RowId(300_000), latest);
+            assert_eq!(decoded(&bytes), Some((RowId(300_000), latest)));
+            assert_eq!(decoded(&bytes[..CHANGE_BYTES - 1]), None, "a broken one is none");
         }
     }
 }
