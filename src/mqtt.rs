@@ -168,7 +168,11 @@ pub async fn poll(
                 }
                 Some(FromBroker::Ready)
             }
-            Ok(Event::Incoming(Packet::Publish(publish))) => Some(FromBroker::Message(Box::new(Delivery { publish, generation }))),
+            Ok(Event::Incoming(Packet::Publish(mut publish))) => {
+                // As they come they are slices of the client's buffer of 64 KiB: a queue of them would keep as many buffers.
+                (publish.topic, publish.payload) = (publish.topic.to_vec().into(), publish.payload.to_vec().into());
+                Some(FromBroker::Message(Box::new(Delivery { publish, generation })))
+            }
             Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => return Ok(()),
             Ok(Event::Incoming(_) | Event::Outgoing(_)) => None,
             Err(error) => {

@@ -170,6 +170,8 @@ pub struct Engine {
     effects: Effects,
     changes: Changes,
     rejected: Vec<Rejection>,
+    /// Items and values of one reading; empty between two.
+    gauges: Vec<(usize, f64)>,
 }
 
 impl Engine {

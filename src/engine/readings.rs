@@ -12,8 +12,7 @@ use crate::ledger::mark::{Mark, Verdict, What};
 use crate::ledger::scan::Limits;
 use crate::ledger::slices;
 use crate::ledger::window::{Outcome, insert_into_stretch};
-use crate::store::batch::RowId;
-use crate::store::batch::{GaugeRow, Latest, Value};
+use crate::store::batch::{GaugeRow, Latest, Place, RowId, Value};
 use crate::store::restore::ChannelRow;
 use crate::wire::decode::{Reading, Swap};
 
@@ -42,6 +41,7 @@ impl Engine {
         let mut accepted = false;
         let feeds = self.store.feeds_outbox();
         let mut points: Vec<(&str, f64)> = Vec::new();
+        let mut gauges = std::mem::take(&mut self.gauges);
         for (name, text) in &reading.values {
             let Some(item) = self.item(meter, name)? else {
                 self.count("unknown_items", 1);
@@ -63,7 +63,7 @@ impl Engine {
                 ItemKind::Gauge(..) => match text.parse::<f64>() {
                     Ok(value) if value.is_finite() => {
                         accepted = true;
-                        self.take_gauge(index, item, value, reading.at, reading.seq);
+                        gauges.push((item, value));
                         if feeds {
                             points.push((name, value));
                         }
@@ -75,6 +75,11 @@ impl Engine {
                 },
             }
         }
+        // After the registers: where a gauge lies depends on the mark that it came with.
+        for (item, value) in gauges.drain(..) {
+            self.take_gauge(index, item, value, reading.at, reading.seq);
+        }
+        self.gauges = gauges;
         if accepted {
             if feeds {
                 self.note_reading(index, reading.at, &points);
@@ -286,12 +291,19 @@ impl Engine {
         }
         let live = self.zone.profile().live_from.is_none_or(|live_from| live_from <= at);
         let newest = self.meters[meter].newest.is_none_or(|newest| newest <= at);
-        if newest {
+        if newest && !place.is_some_and(|place| self.lies_beside(meter, place, row, at, seq)) {
             self.batch.latest.insert(row, Latest { first: at, at, value: Value::Gauge(value) });
         }
         if live {
             self.observe(row, value, at);
         }
+    }
+
+    /// Whether a gauge lies in the row of its register's newest good mark: then that one's newest value says where it is.
+    fn lies_beside(&self, meter: usize, place: Place, row: RowId, at: Millis, seq: i64) -> bool {
+        let host = self.meters[meter].items.iter().filter_map(Item::register).map(|register| &self.registers[register as usize]);
+        let newest = host.filter(|channel| channel.row == place.host).find_map(|channel| channel.window.newest_good());
+        newest.is_some_and(|mark| mark.at == at && mark.seq == seq) && !self.store.lies_alone(row)
     }
 }
 

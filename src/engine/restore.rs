@@ -24,8 +24,8 @@ use crate::domain::units::{HOUR_MS, Millis};
 use crate::domain::zone::Zone;
 use crate::ledger::mark::Mark;
 use crate::ledger::window::{Changes, Window};
-use crate::store::batch::{Batch, Latest, RowId};
-use crate::store::restore::ChannelRow;
+use crate::store::batch::{Batch, RowId};
+use crate::store::restore::{ChannelRow, Seen};
 use crate::store::{Store, StoreError};
 
 /// How far back from a channel's newest reading its marks are first looked for.
@@ -80,6 +80,7 @@ impl Engine {
             effects: Effects::default(),
             changes: Changes::default(),
             rejected: Vec::new(),
+            gauges: Vec::new(),
             grid: Grid { interval_ms: zone.profile().interval_ms, by_interval: false },
             zone,
             in_force: InForce::new(factors, tariff),
@@ -127,7 +128,7 @@ impl Engine {
         Ok(())
     }
 
-    fn restore_meters(&mut self, latest: &FxHashMap<RowId, Latest>) -> Result<(), EngineError> {
+    fn restore_meters(&mut self, latest: &FxHashMap<RowId, Seen>) -> Result<(), EngineError> {
         self.meters.reserve_exact(self.zone.meters().len());
         self.registers.reserve_exact(self.zone.channels().iter().filter(|channel| channel.register().is_some()).count());
         let mut sharing = Sharing::new(&self.zone, &self.entities, self.whole);
@@ -193,7 +194,7 @@ impl Engine {
         Ok(())
     }
 
-    fn restore_windows(&mut self, latest: &FxHashMap<RowId, Latest>) -> Result<(), EngineError> {
+    fn restore_windows(&mut self, latest: &FxHashMap<RowId, Seen>) -> Result<(), EngineError> {
         let Some(newest) = latest.values().map(|latest| latest.at).max() else { return Ok(()) };
         let mut marks: FxHashMap<RowId, Vec<Mark>> = FxHashMap::default();
         let from = newest.plus_ms(-MARKS_BACK_MS);
@@ -215,7 +216,7 @@ impl Engine {
         Ok(())
     }
 
-    fn restore_thresholds(&mut self, latest: &FxHashMap<RowId, Latest>) -> Result<(), EngineError> {
+    fn restore_thresholds(&mut self, latest: &FxHashMap<RowId, Seen>) -> Result<(), EngineError> {
         for (rule, threshold) in self.rules.thresholds.iter().enumerate() {
             for (subject, watched) in threshold.subjects.iter().enumerate() {
                 let meter = watched.meter.0 as usize;
@@ -233,9 +234,11 @@ impl Engine {
                             items.push(Item { name: shared(&mut self.names, &threshold.item), kind });
                             items.len() - 1
                         };
-                        let ItemKind::Gauge(row, _) = items[index].kind else { continue };
-                        if let Some(latest) = latest.get(&row) {
-                            state.seen = latest.at;
+                        let ItemKind::Gauge(row, place) = items[index].kind else { continue };
+                        // Of what lies beside a register the newest is not older than the register's.
+                        let beside = place.and_then(|place| latest.get(&place.host));
+                        for known in latest.get(&row).into_iter().chain(beside) {
+                            state.seen = state.seen.max(known.at);
                         }
                         self.watches.push(Watch { channel: row, rule: rule as u32, subject: subject as u32 });
                     }

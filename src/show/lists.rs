@@ -56,7 +56,7 @@ pub fn meters(ledger: &Connection, selection: &Selection) -> Result<Table, ShowE
     let sql = format!(
         "SELECT c.meter, c.item, c.entity, k.carrier, c.level, c.boundary, c.gateway, {latest} AS latest_at, \
          CASE WHEN c.register THEN l.value / k.per_unit ELSE l.value END AS latest_value, k.unit FROM channel_row c \
-         LEFT JOIN latest_row l ON l.channel = c.id LEFT JOIN carrier_row k ON k.id = c.carrier WHERE c.entity IS NOT NULL{restricted} ORDER BY c.meter, c.item"
+         LEFT JOIN newest l ON l.channel = c.id LEFT JOIN carrier_row k ON k.id = c.carrier WHERE c.entity IS NOT NULL{restricted} ORDER BY c.meter, c.item"
     );
     Ok(query(ledger, &sql, &parameters)?)
 }

@@ -166,6 +166,7 @@ pub enum Value {
     Gauge(f64),
 }
 
+/// The newest value of a register, or of a gauge that does not lie beside its register's newest one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latest {
     /// Of a register: its very first mark. A gauge has no use for it.

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 use rustc_hash::FxHashMap;
 
-use super::batch::{Asked, Latest, Place, RowId, Value};
+use super::batch::{Asked, Place, RowId};
 use super::readings::SLOTS;
 use super::{Store, StoreError, meta_text};
 use crate::accounting::{Book, YearFactors};
@@ -64,6 +64,13 @@ impl<'a> ChannelRow<'a> {
             step: None,
         }
     }
+}
+
+/// When a channel was first and last heard of, in device time.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub first: Millis,
+    pub at: Millis,
 }
 
 /// An alert that fires.
@@ -185,15 +192,17 @@ impl Store {
         Ok(self.connection.query_row(sql, [], |row| Ok((Millis(row.get(0)?), Millis(row.get(1)?)))).optional()?)
     }
 
-    /// First and newest values of all channels.
-    pub fn latest(&self) -> Result<FxHashMap<RowId, Latest>, StoreError> {
-        let sql = "SELECT latest_row.channel, first_ts, ts, value, register FROM latest_row JOIN channel_row ON channel_row.id = latest_row.channel";
-        let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| {
-            let value = if row.get(4)? { Value::Register(Quantity(row.get(3)?)) } else { Value::Gauge(row.get(3)?) };
-            Ok((RowId(row.get(0)?), Latest { first: Millis(row.get(1)?), at: Millis(row.get(2)?), value }))
-        })?;
+    /// First and newest moments of channels; gauges beside a register have the register's.
+    pub fn latest(&self) -> Result<FxHashMap<RowId, Seen>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT channel, first_ts, ts FROM latest_row")?;
+        let rows = statement.query_map([], |row| Ok((RowId(row.get(0)?), Seen { first: Millis(row.get(1)?), at: Millis(row.get(2)?) })))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether new values of a gauge get rows of their own.
+    #[must_use]
+    pub fn lies_alone(&self, gauge: RowId) -> bool {
+        self.alone.contains(&gauge)
     }
 
     /// Registers of all channels from a moment on, in order of time.

@@ -3,12 +3,24 @@
 DROP VIEW IF EXISTS entity;
 CREATE VIEW entity AS SELECT entity, name_en, name_zh, kind FROM entity_row;
 
+-- Newest values in ledger units: of a gauge what came with the meter's newest reading, else what came apart from it.
+DROP VIEW IF EXISTS newest;
+CREATE VIEW newest AS
+SELECT channel, CASE WHEN own_ts IS NULL OR (beside IS NOT NULL AND own_ts <= beside_ts) THEN beside_ts ELSE own_ts END AS ts,
+  CASE WHEN own_ts IS NULL OR (beside IS NOT NULL AND own_ts <= beside_ts) THEN beside ELSE own END AS value
+FROM (
+  SELECT c.id AS channel, l.ts AS own_ts, l.value AS own, r.ts AS beside_ts,
+    CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END AS beside
+  FROM channel_row c LEFT JOIN latest_row l ON l.channel = c.id LEFT JOIN latest_row h ON h.channel = c.host
+    LEFT JOIN reading_row r ON r.ts = h.ts AND r.channel = h.channel)
+WHERE own_ts IS NOT NULL OR beside IS NOT NULL;
+
 DROP VIEW IF EXISTS meter;
 CREATE VIEW meter AS
-SELECT meter, item, entity, carrier_row.carrier, direction, level, boundary, gateway, latest_row.ts AS latest_ts,
-  strftime('%Y-%m-%dT%H:%M:%SZ', latest_row.ts / 1000, 'unixepoch') AS latest_utc,
-  CASE WHEN register THEN latest_row.value / carrier_row.per_unit ELSE latest_row.value END AS latest_value
-FROM channel_row LEFT JOIN latest_row ON latest_row.channel = channel_row.id LEFT JOIN carrier_row ON carrier_row.id = channel_row.carrier;
+SELECT meter, item, entity, k.carrier, direction, level, boundary, gateway, n.ts AS latest_ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', n.ts / 1000, 'unixepoch') AS latest_utc,
+  CASE WHEN register THEN n.value / k.per_unit ELSE n.value END AS latest_value
+FROM channel_row c LEFT JOIN newest n ON n.channel = c.id LEFT JOIN carrier_row k ON k.id = c.carrier;
 
 DROP VIEW IF EXISTS reading;
 CREATE VIEW reading AS

@@ -28,11 +28,15 @@ fn message(seq: u32, register: Option<&'static str>, kw: Option<u32>, factor: Op
 
 impl Message {
     fn payload(&self) -> String {
+        self.dated(15)
+    }
+
+    fn dated(&self, minute: u32) -> String {
         let register = self.register.map(|kwh| format!(r#""active_energy_import_kwh":{kwh}"#));
         let kw = self.kw.map(|kw| format!(r#""active_power_kw":{kw}"#));
         let factor = self.factor.map(|hundredths| format!(r#""power_factor":0.{hundredths}"#));
         let values: Vec<String> = [register, kw, factor].into_iter().flatten().collect();
-        format!(r#"{{"meter":"M-a","at":"{}","seq":{},"values":{{{}}}}}"#, at(15), self.seq, values.join(","))
+        format!(r#"{{"meter":"M-a","at":"{}","seq":{},"values":{{{}}}}}"#, at(minute), self.seq, values.join(","))
     }
 }
 
@@ -110,5 +114,45 @@ fn each_moment_shows_the_gauge_of_the_highest_seq_in_whatever_order_messages_com
                 assert_eq!(factors, wanted(factor, 0.01), "{what}");
             }
         }
+    }
+}
+
+#[test]
+fn a_meters_newest_gauges_are_shown_whether_they_came_beside_its_register_or_apart() {
+    // A claim, what comes, and the newest active power and its minute.
+    let cases: [(&str, Vec<(u32, Message)>, u32, u32); 4] = [
+        (
+            "beside the newest register",
+            vec![(0, message(1, Some("10"), Some(40), None)), (15, message(2, Some("11"), Some(41), None))],
+            41,
+            15,
+        ),
+        ("apart and later", vec![(0, message(1, Some("10"), Some(40), None)), (5, message(2, None, Some(42), None))], 42, 5),
+        ("apart and then beside", vec![(5, message(1, None, Some(42), None)), (15, message(2, Some("11"), Some(41), None))], 41, 15),
+        (
+            "older ones are not newest",
+            vec![(15, message(2, Some("11"), Some(41), None)), (0, message(1, Some("10"), Some(40), None))],
+            41,
+            15,
+        ),
+    ];
+    for (claim, messages, kw, minute) in &cases {
+        let home = folder();
+        let zone = zone::write(home.path(), &[meter("a")], "");
+        let read = zone_folder::load(&zone).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let data = home.path().join("data");
+        let mut engine = Engine::open(&data, read.zone, (read.factors, read.tariff), read.alert_rules, NOW).unwrap();
+        let clock = format!(r#"{{"now":"{}","next":"{}"}}"#, at(0), at(15));
+        engine.apply(&format!("nengtan/{ZONE}/clock"), clock.as_bytes(), NOW).unwrap();
+        for (minute, message) in messages {
+            engine.apply(&telemetry("GW-1"), message.dated(*minute).as_bytes(), NOW).unwrap();
+            engine.commit().unwrap();
+        }
+        engine.settle().unwrap();
+        drop(engine);
+        let seen = query(&data, "SELECT latest_ts, latest_value FROM meter WHERE item = 'active_power_kw'");
+        let wanted_ts = NOW.0 + i64::from(*minute) * 60_000;
+        assert_eq!(seen.iter().map(|row| row["latest_value"].as_f64()).collect::<Vec<_>>(), [Some(f64::from(*kw))], "{claim}");
+        assert_eq!(seen.iter().map(|row| row["latest_ts"].as_i64()).collect::<Vec<_>>(), [Some(wanted_ts)], "{claim}");
     }
 }
