@@ -192,7 +192,7 @@ pub struct PendingRow {
     pub since: Option<Millis>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     /// New or changed marks; the last of equal keys counts.
     pub marks: Vec<(RowId, Mark)>,
@@ -224,34 +224,6 @@ pub struct Batch {
     pub lines: Lines,
     /// Readings for the outbox that may share their key with an earlier one.
     pub late: Vec<(Millis, Box<str>)>,
-}
-
-impl Default for Batch {
-    fn default() -> Batch {
-        Batch {
-            marks: Vec::new(),
-            gauges: Vec::new(),
-            weather: Vec::new(),
-            intervals: FxHashMap::default(),
-            hours: FxHashMap::default(),
-            costs: FxHashMap::default(),
-            prices: Vec::new(),
-            factors: Vec::new(),
-            latest: FxHashMap::default(),
-            transitions: Vec::new(),
-            pending: Vec::new(),
-            gateways: Vec::new(),
-            asked: Vec::new(),
-            counts: FxHashMap::default(),
-            refusals: FxHashMap::default(),
-            dead_letters: Vec::new(),
-            now: None,
-            recorded: Millis(i64::MIN),
-            wall: Millis::default(),
-            lines: Lines::default(),
-            late: Vec::new(),
-        }
-    }
 }
 
 impl Batch {
@@ -296,7 +268,7 @@ impl Batch {
         refusals.clear();
         dead_letters.clear();
         *now = None;
-        *recorded = Millis(i64::MIN);
+        *recorded = Millis::default();
         lines.clear();
         late.clear();
     }
