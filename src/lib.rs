@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod lines;
 pub mod mqtt;
 pub mod outbox;
+pub mod rank;
 pub mod report;
 pub mod restating;
 pub mod savings;

@@ -9,6 +9,7 @@ mod collect;
 mod demo;
 mod influx;
 mod output;
+mod rank;
 mod report;
 mod restate;
 mod savings;
@@ -53,6 +54,8 @@ enum Command {
     Query(QueryArguments),
     /// Show energy, carbon, cost, alerts, meters, data quality or refusals.
     Show(ShowArguments),
+    /// Rank the entities by energy, carbon, cost, or what could be avoided, each with the reason for its place.
+    Rank(rank::Arguments),
     /// Zero-carbon park and factory indicators, or the inventory of emissions, of one year.
     Report(report::Arguments),
     /// Recompute carbon, standard coal and cost with the zone folder's present factors and tariff; the old figures stay readable with --as-known-on.
@@ -235,6 +238,7 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         Command::Check(arguments) => check(&arguments)?,
         Command::Query(arguments) => query(&arguments)?,
         Command::Show(arguments) => show(&arguments)?,
+        Command::Rank(arguments) => rank::execute(&arguments)?,
         Command::Report(arguments) => report::execute(&arguments)?,
         Command::Restate(arguments) => restate::execute(&arguments)?,
         Command::Backup(arguments) => {

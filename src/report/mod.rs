@@ -15,7 +15,7 @@ use crate::show::streams::{Stream, streams};
 use crate::show::{By, Resolved, Selection, ShowError};
 use crate::store::read::Table;
 use figures::{Figures, Sheet};
-use subject::{Subject, carbon, subjects, used, whole};
+use subject::{Subject, carbon, subjects, topmost, used, whole};
 
 /// Which year, and whose; the last year with data, and all, unless named.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,8 @@ impl Wish {
     }
 }
 
-fn last_hour(ledger: &Connection) -> Result<Option<Millis>, ShowError> {
+/// The start of the newest hour that has data.
+pub fn last_hour(ledger: &Connection) -> Result<Option<Millis>, ShowError> {
     let last: Option<i64> = ledger.query_row("SELECT MAX(ts) FROM rollup_row WHERE level = 1", [], |row| row.get(0))?;
     Ok(last.map(Millis))
 }
@@ -52,11 +53,10 @@ pub fn park(ledger: &Connection, wish: &Wish) -> Result<Table, ShowError> {
     sheet.uses(&zone, &figures);
     sheet.intensities(&zone, &figures);
     sheet.park(&zone, &figures);
-    for (_, _, subject) in &all {
-        let own = all.iter().all(|(_, _, other)| other.id == subject.id || !other.rows.is_superset(&subject.rows));
-        let rolling = asked.rolling(subject)?;
-        if own && (subject.key_unit || sheet.reaches_a_key_threshold(subject, &rolling)) {
-            sheet.key_unit(subject, &rolling);
+    for (_, _, subject) in topmost(all) {
+        let rolling = asked.rolling(&subject)?;
+        if subject.key_unit || sheet.reaches_a_key_threshold(&subject, &rolling) {
+            sheet.key_unit(&subject, &rolling);
         }
     }
     Ok(sheet.table)
@@ -123,7 +123,8 @@ impl<'l> Asked<'l> {
 }
 
 /// The local year that ends with the day of the last data.
-fn rolling_year(calendar: &mut LocalCalendar, last: Millis) -> (Millis, Millis) {
+#[must_use]
+pub fn rolling_year(calendar: &mut LocalCalendar, last: Millis) -> (Millis, Millis) {
     let end = calendar.day(last).end;
     let year_before = calendar.date(end).saturating_sub(jiff::Span::new().years(1));
     (calendar.start_of(year_before), end)

@@ -49,6 +49,13 @@ pub fn subjects(ledger: &Connection, zone: i64) -> Result<Vec<(i64, String, Subj
     Ok(found)
 }
 
+/// Those that are no part of another one.
+pub fn topmost(all: Vec<(i64, String, Subject)>) -> impl Iterator<Item = (i64, String, Subject)> {
+    let below: FxHashSet<i64> =
+        all.iter().flat_map(|(row, _, subject)| subject.rows.iter().copied().filter(move |part| part != row)).collect();
+    all.into_iter().filter(move |(row, ..)| !below.contains(row))
+}
+
 fn ancestors(id: i64, parents: &FxHashMap<i64, i64>, zone: i64) -> Vec<i64> {
     std::iter::successors(parents.get(&id), |parent| parents.get(parent)).copied().take_while(|parent| *parent != zone).collect()
 }

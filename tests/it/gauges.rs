@@ -22,6 +22,9 @@ struct Message {
 /// A claim, what comes, and what active power and power factor are shown.
 type Case = (&'static str, Vec<Message>, Option<u32>, Option<u32>);
 
+/// A claim, what comes at which minute, and the newest active power and its minute.
+type Newest = (&'static str, Vec<(u32, Message)>, u32, u32);
+
 fn message(seq: u32, register: Option<&'static str>, kw: Option<u32>, factor: Option<u32>) -> Message {
     Message { seq, register, kw, factor }
 }
@@ -119,8 +122,7 @@ fn each_moment_shows_the_gauge_of_the_highest_seq_in_whatever_order_messages_com
 
 #[test]
 fn a_meters_newest_gauges_are_shown_whether_they_came_beside_its_register_or_apart() {
-    // A claim, what comes, and the newest active power and its minute.
-    let cases: [(&str, Vec<(u32, Message)>, u32, u32); 4] = [
+    let cases: [Newest; 4] = [
         (
             "beside the newest register",
             vec![(0, message(1, Some("10"), Some(40), None)), (15, message(2, Some("11"), Some(41), None))],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::repository;
 
 /// A module of `src/` and the modules that it may name, lowest first. `cli` may name all.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("domain", &[]),
     ("ledger", &["domain"]),
     ("accounting", &["domain"]),
@@ -25,6 +25,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "restating", "mqtt", "outbox", "http"]),
     ("show", &["domain", "accounting", "wire", "store"]),
     ("report", &["domain", "accounting", "wire", "store", "show"]),
+    ("rank", &["domain", "accounting", "wire", "store", "claims", "show", "report"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
     (
@@ -44,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "collector",
             "show",
             "report",
+            "rank",
             "verify",
             "savings",
             "claims",

@@ -21,6 +21,7 @@ mod one_collector;
 mod operations;
 mod order;
 mod outage;
+mod rank;
 mod readers;
 mod register_cases;
 mod replay;

@@ -9,7 +9,7 @@ use super::{path, run, text};
 pub type Row = Map<String, Value>;
 
 /// Runs `nengtan` with `--output json` on a data folder.
-fn rows(arguments: &[&str], data: &Path) -> Vec<Row> {
+pub fn rows(arguments: &[&str], data: &Path) -> Vec<Row> {
     let mut all = arguments.to_vec();
     all.extend(["--data", path(data), "--output", "json"]);
     let output = run(&all);
