@@ -1,13 +1,13 @@
-# Parts of soak.sh and memory.sh: a broker as shipped on a free port, a collector, and polls with a deadline. Sourced, never run.
+# Parts of soak.sh, memory.sh and telegraf.sh: a broker as shipped on a free port, a collector, and polls with a deadline. Sourced, never run.
 
 work=$(mktemp -d)
 nengtan=${CARGO_TARGET_DIR:-target}/release/nengtan
 fleet=${CARGO_TARGET_DIR:-target}/release/fleet
-collector= broker= player=
+collector= broker= player= influxd=
 
 # Ends only what this script has started.
 cleanup() {
-  for pid in $collector $broker $player; do
+  for pid in $collector $broker $player $influxd; do
     kill -9 "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
   done
@@ -49,12 +49,14 @@ stop_broker() {
 
 is_ready() { grep -q '^ready$' "$work/ready"; }
 
-# start_collector ZONE DATA
+# start_collector ZONE DATA [FLAG…]
 start_collector() {
+  local zone=$1 data=$2
+  shift 2
   : >"$work/ready"
-  "$nengtan" collect --zone "$1" --data "$2" --broker "mqtt://127.0.0.1:$port" >"$work/ready" 2>>"$work/collect.log" &
+  "$nengtan" collect --zone "$zone" --data "$data" --broker "mqtt://127.0.0.1:$port" "$@" >"$work/ready" 2>>"$work/collect.log" &
   collector=$!
-  until_true 60 "the collector is ready, see $work/collect.log" is_ready
+  until_true 300 "the collector is ready, see $work/collect.log" is_ready
 }
 
 stop_collector() {

@@ -3,6 +3,7 @@
 //! Invariants: a message is acknowledged only after its commit; nothing is told (log, alert topics, requests to gateways, lock-step) before it.
 
 mod alert_line;
+mod threads;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -46,6 +47,10 @@ pub enum CollectError {
     Http(#[from] HttpError),
     #[error("a task of the collector died: {0}")]
     Task(#[from] tokio::task::JoinError),
+    #[error("the thread {name} of the collector died; its last words are on standard error")]
+    Thread { name: &'static str },
+    #[error("no thread {name} for the collector: {cause}; raise the limit on threads of this user or service")]
+    NoThread { name: &'static str, cause: std::io::Error },
 }
 
 impl From<StoreError> for CollectError {
@@ -77,6 +82,8 @@ pub struct CollectOptions {
 pub struct Summary {
     pub messages: u64,
     pub commits: u64,
+    /// The processor's time that the commits took.
+    pub commit_cpu: Duration,
 }
 
 /// Runs a collector until `stop` becomes true, or it was idle long enough. `ready` is called each time it is subscribed.
@@ -120,8 +127,10 @@ pub async fn run(
     if let Some(influx) = &options.influx {
         let sender = Sender::new(&data, influx, tell_outbox, sender_end, wall_now)?;
         // Reading the store blocks, so the sender gets a thread of its own, as the engine does.
-        let runtime = tokio::runtime::Handle::current();
-        sending.spawn_blocking(move || runtime.block_on(sender.run()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|cause| CollectError::NoThread { name: "outbox", cause })?;
+        let mut sent = threads::start("outbox", move || runtime.block_on(sender.run()))?;
+        sending.spawn(async move { Ok::<(), CollectError>(sent.wait().await??) });
     }
     let shell = Shell {
         engine,
@@ -138,10 +147,9 @@ pub async fn run(
     };
     // The engine's commits block, so it gets a thread of its own.
     let runtime = tokio::runtime::Handle::current();
-    let mut engine_task =
-        tokio::task::spawn_blocking(move || runtime.block_on(shell.run(from_broker, options.exit_when_idle, ready, stop)));
+    let mut engine_end = threads::start("engine", move || runtime.block_on(shell.run(from_broker, options.exit_when_idle, ready, stop)))?;
     let ended = tokio::select! {
-        done = &mut engine_task => {
+        done = engine_end.wait() => {
             let summary = done??;
             link.disconnect();
             // The engine also ends when the connection is given up; then it is the connection that has something to say.
@@ -153,11 +161,15 @@ pub async fn run(
             Ok(summary)
         }
         Some(polled) = tasks.join_next() => {
+            // The engine ends with the polling task; its last commit is waited for, whatever ended.
+            tasks.shutdown().await;
+            let summary = engine_end.wait().await??;
             polled??;
-            // The polling task ends well only when the engine's side is gone.
-            Ok(engine_task.await??)
+            Ok(summary)
         }
         Some(sent) = sending.join_next() => {
+            tasks.shutdown().await;
+            engine_end.wait().await??;
             sent??;
             unreachable!("the sender ends when it is told, or with an error");
         }
@@ -243,7 +255,7 @@ impl Shell {
                     }
                     None => break,
                 },
-                () = sleep_until(wake), if wake.is_some() => {
+                () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.send();
                     if self.job.is_some() {
                         self.commit()?;
@@ -302,7 +314,9 @@ impl Shell {
     }
 
     fn commit(&mut self) -> Result<(), CollectError> {
+        let before = threads::cpu();
         let effects = self.engine.commit()?;
+        self.summary.commit_cpu += threads::cpu().saturating_sub(before);
         self.summary.commits += 1;
         metrics::counter!("nengtan_commits_total").increment(1);
         metrics::counter!("nengtan_messages_total").increment(self.unacknowledged.len() as u64);
@@ -372,18 +386,8 @@ impl Shell {
         for transition in effects.transitions {
             metrics::counter!("nengtan_alert_changes_total", "state" => transition.change.state()).increment(1);
             alert_line::log(&transition, now, tz);
-            let message = encode::Alert {
-                rule: &transition.rule,
-                subject: &transition.subject,
-                state: transition.change.state(),
-                severity: transition.severity,
-                value: transition.value,
-                limit: transition.limit,
-                since: encode::rfc3339(transition.since, tz),
-                at: encode::rfc3339(transition.at, tz),
-            };
             let topic = topic::alert(zone.id(), &transition.rule, &transition.subject);
-            Self::publish(&mut self.publications, topic, encode::alert(&message), true);
+            Self::publish(&mut self.publications, topic, alert_line::message(&transition, tz), true);
         }
         for ask in effects.asks {
             debug!(gateway = %ask.gateway, meter = %ask.meter, from = %encode::rfc3339(ask.from, tz), "asking for missing readings");
@@ -393,12 +397,6 @@ impl Shell {
         if let Some(now) = effects.done {
             Self::publish(&mut self.publications, topic::clock_done(zone.id()), encode::clock_done(now, tz), false);
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    if let Some(at) = at {
-        tokio::time::sleep_until(at).await;
     }
 }
 

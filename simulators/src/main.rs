@@ -70,6 +70,9 @@ struct ScaleArguments {
     /// Readings per message.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=200))]
     per_message: u32,
+    /// Meters in another order at every tick, instead of packed by gateway in the zone's order.
+    #[arg(long)]
+    random_order: bool,
     /// Write the folder of the zone that these meters make.
     #[arg(long)]
     write_zone: Option<PathBuf>,
@@ -160,7 +163,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
 }
 
 async fn scale(arguments: ScaleArguments) -> anyhow::Result<()> {
-    let ScaleArguments { broker, meters, gateways, interval, duration, rate, per_message, write_zone } = arguments;
+    let ScaleArguments { broker, meters, gateways, interval, duration, rate, per_message, random_order, write_zone } = arguments;
     let options = ScaleOptions {
         broker,
         meters,
@@ -169,6 +172,7 @@ async fn scale(arguments: ScaleArguments) -> anyhow::Result<()> {
         duration_s: duration,
         rate,
         readings_per_message: per_message as usize,
+        random_order,
         write_zone,
     };
     let load = scale::scale(&options).await?;

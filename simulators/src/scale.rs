@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tracing::info;
 
 use crate::fleet_links::{FleetLinks, FleetLinksError};
+use crate::keyed::Key;
 use crate::link::{Broker, Message};
 use crate::payload;
 use crate::register::write_scaled;
@@ -34,6 +35,8 @@ pub struct ScaleOptions {
     /// Readings per second of real time; none for as fast as possible.
     pub rate: Option<f64>,
     pub readings_per_message: usize,
+    /// A gateway's meters come in another order at every tick, and the gateways' messages mixed; otherwise always in the order of the zone.
+    pub random_order: bool,
     pub write_zone: Option<PathBuf>,
 }
 
@@ -99,9 +102,15 @@ fn meter(index: u32) -> String {
 
 /// Every meter's reading at a tick, packed per gateway.
 fn messages(options: &ScaleOptions, gateways: &[String], tick: i64, out: &mut Vec<(usize, Message)>) {
+    let key = Key::new(1).number(tick);
+    let first = out.len();
     for (index, gateway) in gateways.iter().enumerate() {
+        let mut order: Vec<u32> = (index as u32..options.meters).step_by(gateways.len()).collect();
+        if options.random_order {
+            order.sort_by_cached_key(|meter| key.number(i64::from(*meter)).whole(0, i64::MAX));
+        }
         // Each meter with its place in the gateway's count of readings.
-        let meters: Vec<(u32, i64)> = (index as u32..options.meters).step_by(gateways.len()).zip(1..).collect();
+        let meters: Vec<(u32, i64)> = order.into_iter().zip(1..).collect();
         let readings_before = tick * i64::from(options.meters.saturating_sub(index as u32).div_ceil(options.gateways));
         for batch in meters.chunks(options.readings_per_message) {
             let payload = payload::batch(batch.len(), |position, out| {
@@ -110,6 +119,10 @@ fn messages(options: &ScaleOptions, gateways: &[String], tick: i64, out: &mut Ve
             });
             out.push((index, Message { topic: format!("nengtan/{ZONE}/gw/{gateway}/telemetry"), payload, retain: false }));
         }
+    }
+    if options.random_order {
+        let mut places = 0..;
+        out[first..].sort_by_cached_key(|_| places.next().map(|place| key.text("message").number(place).whole(0, i64::MAX)));
     }
 }
 
@@ -187,25 +200,48 @@ mod tests {
             duration_s: 0,
             rate: None,
             readings_per_message: 7,
+            random_order: false,
             write_zone: None,
         };
         write_zone(folder.path(), &options).unwrap();
         assert_eq!(Zone::load(folder.path()).unwrap().channels.len(), 120);
     }
 
-    #[test]
-    fn every_meter_reads_once_per_tick_and_sequence_numbers_go_on() {
-        let broker = Broker { host: String::new(), port: 0 };
-        let options = ScaleOptions {
-            broker,
+    fn ten_meters_of_two_gateways(random_order: bool) -> ScaleOptions {
+        ScaleOptions {
+            broker: Broker { host: String::new(), port: 0 },
             meters: 10,
             gateways: 2,
             interval_s: 900,
             duration_s: 0,
             rate: None,
             readings_per_message: 3,
+            random_order,
             write_zone: None,
+        }
+    }
+
+    #[test]
+    fn in_random_order_the_same_readings_come_in_another_order() {
+        let ordered = |random_order: bool, tick: i64| {
+            let mut out = Vec::new();
+            messages(&ten_meters_of_two_gateways(random_order), &[gateway(0), gateway(1)], tick, &mut out);
+            let payloads = out.iter().map(|(_, message)| serde_json::from_slice::<serde_json::Value>(&message.payload).unwrap());
+            let name = |reading: &serde_json::Value| format!("{} {}", reading["meter"], reading["values"]["active_energy_import_kwh"]);
+            payloads.flat_map(|payload| payload.as_array().unwrap().iter().map(name).collect::<Vec<_>>()).collect::<Vec<_>>()
         };
+        let (plain, mixed) = (ordered(false, 4), ordered(true, 4));
+        assert_ne!(plain, mixed);
+        let sorted = |mut readings: Vec<String>| {
+            readings.sort();
+            readings
+        };
+        assert_eq!(sorted(plain), sorted(mixed));
+    }
+
+    #[test]
+    fn every_meter_reads_once_per_tick_and_sequence_numbers_go_on() {
+        let options = ten_meters_of_two_gateways(false);
         let mut out = Vec::new();
         messages(&options, &[gateway(0), gateway(1)], 0, &mut out);
         messages(&options, &[gateway(0), gateway(1)], 1, &mut out);

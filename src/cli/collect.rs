@@ -77,7 +77,7 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         drain: DRAIN_MAX,
         exit_when_idle,
     };
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("mqtt").enable_all().build()?;
     let summary = runtime.block_on(async {
         let stop = stop_signal()?;
         let mut told = false;
@@ -90,7 +90,8 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         };
         collector::run(options, ready, stop).await.map_err(collect_error)
     })?;
-    info!(messages = summary.messages, commits = summary.commits, "collector ended");
+    let commit_cpu_s = summary.commit_cpu.as_secs_f64();
+    info!(messages = summary.messages, commits = summary.commits, commit_cpu_s, "collector ended");
     Ok(())
 }
 

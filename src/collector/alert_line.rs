@@ -1,4 +1,4 @@
-//! Alert lines in the log: one per transition, stable and greppable.
+//! Alerts as others see them: a line in the log per transition, stable and greppable, and the retained message.
 
 use tracing::{info, warn};
 
@@ -21,4 +21,19 @@ pub fn log(transition: &Transition, now: Millis, tz: &jiff::tz::TimeZone) {
         (Change::Cleared, false) => info!(alert = %rule, %state, %subject, %value, %limit, %since, %severity),
         (Change::Cleared, true) => info!(alert = %rule, %state, %subject, %value, %limit, %since, %severity, late_s),
     }
+}
+
+/// The payload of the alert's topic.
+pub fn message(transition: &Transition, tz: &jiff::tz::TimeZone) -> Vec<u8> {
+    let Transition { rule, subject, severity, change, value, limit, since, at } = transition;
+    encode::alert(&encode::Alert {
+        rule,
+        subject,
+        state: change.state(),
+        severity,
+        value: *value,
+        limit: *limit,
+        since: encode::rfc3339(*since, tz),
+        at: encode::rfc3339(*at, tz),
+    })
 }
