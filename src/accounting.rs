@@ -5,10 +5,11 @@
 pub mod apportion;
 pub mod market;
 
-use crate::domain::channel::{Carrier, LedgerUnit};
+use crate::domain::calendar::LocalCalendar;
+use crate::domain::channel::{Carrier, Channel, LedgerUnit};
 use crate::domain::factors::{Applied, CoalBasis, FactorSet, MissingFactor};
-use crate::domain::units::{MgCePerUnit, MgPerUnit, MicrogramsCe, MicrogramsCo2e, Quantity};
-use crate::domain::zone::Profile;
+use crate::domain::units::{MgCePerUnit, MgPerUnit, MicrogramsCe, MicrogramsCo2e, Millis, Quantity};
+use crate::domain::zone::{Profile, Zone};
 
 /// A column of the books: a carrier in one ledger unit. The numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +96,18 @@ pub struct YearFactors {
 }
 
 impl YearFactors {
+    /// Looks for a factor for everything that a zone measures, in the year in which its live readings start: better at the start than with the first
+    /// reading that needs it.
+    pub fn find_every(set: &FactorSet, zone: &Zone) -> Result<(), MissingFactor> {
+        let profile = zone.profile();
+        let year = LocalCalendar::new(profile.time_zone.clone()).date(profile.live_from.unwrap_or(Millis(0))).year();
+        let book = |channel: &Channel| channel.ledger_unit().and_then(|unit| Book::of(channel.carrier, unit));
+        let mut books: Vec<Book> = zone.channels().iter().filter_map(book).collect();
+        books.sort_unstable();
+        books.dedup();
+        books.into_iter().try_for_each(|book| YearFactors::find(set, profile, book, year).map(|_found| ()))
+    }
+
     /// Looks up what holds for `book` in `year`.
     pub fn find(set: &FactorSet, profile: &Profile, book: Book, year: i16) -> Result<YearFactors, MissingFactor> {
         let carrier = book.carrier();

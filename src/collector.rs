@@ -3,6 +3,7 @@
 //! Invariants: a message is acknowledged only after its commit; nothing is told (log, alert topics, requests to gateways, lock-step) before it.
 
 mod alert_line;
+mod telling;
 mod threads;
 
 use std::collections::VecDeque;
@@ -13,20 +14,22 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
+use crate::config::broker::Broker;
 use crate::config::influx::Influx;
-use crate::config::settings::{BatchLimits, Broker};
+use crate::config::settings::BatchLimits;
 use crate::config::zone_folder::ZoneFolder;
 use crate::domain::units::Millis;
 use crate::engine::watch::BROKER_LOST_MS;
-use crate::engine::{Effects, Engine, EngineError};
+use crate::engine::{Engine, EngineError};
 use crate::http::{self, HttpError};
 use crate::mqtt::{self, Delivery, FromBroker, Link, MqttError, Publication};
 use crate::outbox::{self, End, OutboxError, Sender};
+use crate::reload::{self, Reread};
 use crate::restating::Job;
 use crate::store::StoreError;
-use crate::wire::{encode, topic};
+use crate::wire::topic;
 
 /// How often the wall clock moves the engine's.
 const TICK: Duration = Duration::from_secs(5);
@@ -45,6 +48,8 @@ pub enum CollectError {
     Outbox(#[from] OutboxError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error("the zone folder is watched no more: {0}")]
+    Reload(std::io::Error),
     #[error("a task of the collector died: {0}")]
     Task(#[from] tokio::task::JoinError),
     #[error("the thread {name} of the collector died; its last words are on standard error")]
@@ -71,6 +76,8 @@ pub struct CollectOptions {
     pub influx: Option<Influx>,
     /// Where metrics and health are served; none for nowhere.
     pub http: Option<SocketAddr>,
+    /// Read the zone's folder again when SIGHUP asks for it, or when its files have changed.
+    pub reload: bool,
     /// How long the end may wait for what `InfluxDB` has not got yet.
     pub drain: Duration,
     /// End when nothing has come for this long.
@@ -123,6 +130,12 @@ pub async fn run(
         let (broker, outbox) = (broker_state.clone(), outbox_state.clone());
         tasks.spawn(async move { Ok(http::serve(listener, broker, outbox).await?) });
     }
+    // One that waits is enough: what was read is as new as the look at it.
+    let (tell_reread, rereads) = mpsc::channel(1);
+    if options.reload {
+        let watching = reload::watch(zone_folder.clone(), tell_reread);
+        tasks.spawn(async move { watching.await.map_err(CollectError::Reload) });
+    }
     let mut sending = JoinSet::new();
     if let Some(influx) = &options.influx {
         let sender = Sender::new(&data, influx, tell_outbox, sender_end, wall_now)?;
@@ -135,6 +148,7 @@ pub async fn run(
     let shell = Shell {
         engine,
         zone_folder,
+        data,
         job: None,
         outbox: outbox_state,
         broker: tell_broker,
@@ -147,7 +161,8 @@ pub async fn run(
     };
     // The engine's commits block, so it gets a thread of its own.
     let runtime = tokio::runtime::Handle::current();
-    let mut engine_end = threads::start("engine", move || runtime.block_on(shell.run(from_broker, options.exit_when_idle, ready, stop)))?;
+    let mut engine_end =
+        threads::start("engine", move || runtime.block_on(shell.run(from_broker, rereads, options.exit_when_idle, ready, stop)))?;
     let ended = tokio::select! {
         done = engine_end.wait() => {
             let summary = done??;
@@ -187,12 +202,10 @@ pub async fn run(
 const ROOM_WAIT: Duration = Duration::from_millis(20);
 /// Publications handed over at once: a storm of them must leave room for acknowledgements.
 const PUBLICATIONS_AT_ONCE: usize = 100;
-/// Publications that wait; beyond, the oldest go.
-const PUBLICATIONS_MAX: usize = 100_000;
-
 struct Shell {
     engine: Engine,
     zone_folder: PathBuf,
+    data: PathBuf,
     /// What a command asked for and is being done, slice by slice.
     job: Option<Job>,
     outbox: watch::Receiver<outbox::State>,
@@ -211,6 +224,7 @@ impl Shell {
     async fn run(
         mut self,
         mut from_broker: mpsc::Receiver<FromBroker>,
+        mut rereads: mpsc::Receiver<Reread>,
         exit_when_idle: Option<Duration>,
         mut ready: impl FnMut(),
         mut stop: watch::Receiver<bool>,
@@ -239,8 +253,11 @@ impl Shell {
                             commit_at = None;
                         }
                     }
-                    Some(FromBroker::Ready) => {
+                    Some(FromBroker::Ready { session_present }) => {
                         lost_at = None;
+                        if !session_present {
+                            self.tell_again()?;
+                        }
                         self.tell_broker(true);
                         let now = self.engine.now(wall_now());
                         self.engine.broker_back(now);
@@ -294,6 +311,16 @@ impl Shell {
                         self.job = Job::take(&mut self.engine, &self.zone_folder)?;
                     }
                 }
+                // A job goes on with the folder it began with.
+                Some(read) = rereads.recv(), if self.job.is_none() => {
+                    self.commit()?;
+                    commit_at = None;
+                    if let Some(ZoneFolder { zone, alert_rules, factors, tariff }) = self.welcome(read) {
+                        self.engine.settle()?;
+                        self.engine = self.engine.reload(&self.data, zone, (factors, tariff), alert_rules)?;
+                        info!(meters = self.engine.zone().meters().len(), "the zone folder is taken over");
+                    }
+                }
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
@@ -304,10 +331,10 @@ impl Shell {
 
     fn take(&mut self, delivery: Delivery) -> Result<(), CollectError> {
         self.summary.messages += 1;
-        match std::str::from_utf8(&delivery.publish.topic) {
-            Ok(topic) => self.engine.apply(topic, &delivery.publish.payload, wall_now())?,
+        match std::str::from_utf8(delivery.topic()) {
+            Ok(topic) => self.engine.apply(topic, delivery.payload(), wall_now())?,
             // MQTT topics are UTF-8 by definition; a broker that breaks this gets its message counted under no topic.
-            Err(_) => self.engine.apply("", &delivery.publish.payload, wall_now())?,
+            Err(_) => self.engine.apply("", delivery.payload(), wall_now())?,
         }
         self.unacknowledged.push(delivery);
         Ok(())
@@ -337,6 +364,18 @@ impl Shell {
         Ok(())
     }
 
+    /// The folder that was read again, if it can be taken over; else its faults are told and the old one stays.
+    fn welcome(&self, read: Reread) -> Option<ZoneFolder> {
+        let refuse = |fault: &dyn std::fmt::Display| error!(%fault, "the zone folder is not taken over; the old one stays");
+        let folder = read.map_err(|faults| faults.iter().for_each(|fault| refuse(fault))).ok();
+        let welcome = folder.filter(|folder| {
+            let welcomed = self.engine.welcomes(&folder.zone, &folder.factors);
+            welcomed.map_err(|fault| refuse(&fault)).is_ok()
+        });
+        metrics::counter!("nengtan_reloads_total", "outcome" => if welcome.is_some() { "taken" } else { "kept" }).increment(1);
+        welcome
+    }
+
     fn tell_broker(&self, connected: bool) {
         self.broker.send_replace(connected);
         metrics::gauge!("nengtan_broker_connected").set(f64::from(u8::from(connected)));
@@ -356,46 +395,6 @@ impl Shell {
                 return;
             }
             self.publications.pop_front();
-        }
-    }
-
-    fn publish(publications: &mut VecDeque<Publication>, topic: String, payload: Vec<u8>, retain: bool) {
-        if publications.len() == PUBLICATIONS_MAX {
-            publications.pop_front();
-            warn!(waiting = PUBLICATIONS_MAX, "too much waits for the broker; the oldest publication goes");
-        }
-        publications.push_back(Publication { topic, payload, retain });
-    }
-
-    fn tell(&mut self, effects: Effects) {
-        let zone = self.engine.zone();
-        let tz = &zone.profile().time_zone;
-        for (rejection, more) in effects.rejections {
-            metrics::counter!("nengtan_refused_total", "reason" => rejection.reason()).increment(more + 1);
-            warn!(reason = rejection.reason(), %rejection, more, "refused");
-        }
-        for (book, year) in effects.changed_factors {
-            let carrier = book.carrier().as_str();
-            warn!(
-                carrier,
-                year,
-                "the ledger goes on with the factors it began this year with; the zone folder now says others, `nengtan restate` takes them over"
-            );
-        }
-        let now = self.engine.now(wall_now());
-        for transition in effects.transitions {
-            metrics::counter!("nengtan_alert_changes_total", "state" => transition.change.state()).increment(1);
-            alert_line::log(&transition, now, tz);
-            let topic = topic::alert(zone.id(), &transition.rule, &transition.subject);
-            Self::publish(&mut self.publications, topic, alert_line::message(&transition, tz), true);
-        }
-        for ask in effects.asks {
-            debug!(gateway = %ask.gateway, meter = %ask.meter, from = %encode::rfc3339(ask.from, tz), "asking for missing readings");
-            let payload = encode::backfill(&ask.meter, ask.from, ask.to, tz);
-            Self::publish(&mut self.publications, topic::backfill(zone.id(), &ask.gateway), payload, false);
-        }
-        if let Some(now) = effects.done {
-            Self::publish(&mut self.publications, topic::clock_done(zone.id()), encode::clock_done(now, tz), false);
         }
     }
 }

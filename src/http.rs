@@ -37,6 +37,8 @@ pub async fn listen(address: SocketAddr) -> Result<(TcpListener, Option<Promethe
     let listener = TcpListener::bind(address).await.map_err(|cause| HttpError::Listen { address, cause })?;
     // A process has one recorder; a second collector in it counts into the first one's.
     let metrics = PrometheusBuilder::new().install_recorder().inspect_err(|error| warn!(%error, "no metrics")).ok();
+    // Shown from the start, so that the first one is seen as an increase.
+    metrics::counter!("nengtan_influx_dead_letters_total").increment(0);
     info!(address = %listener.local_addr()?, "serving /metrics, /healthz and /readyz");
     Ok((listener, metrics))
 }

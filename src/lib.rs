@@ -19,6 +19,7 @@ pub mod lines;
 pub mod mqtt;
 pub mod outbox;
 pub mod rank;
+pub mod reload;
 pub mod report;
 pub mod restating;
 pub mod savings;

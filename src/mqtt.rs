@@ -3,35 +3,28 @@
 //! Never looks into a payload. Invariants: a message is acknowledged only on the connection that brought it, in order of arrival; the polling
 //! task never waits for the engine while the engine waits for it, because both queues hold a whole window.
 
+mod client;
+pub mod probe;
+mod tls;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rumqttc::NetworkOptions;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    ConnectReturnCode, DisconnectReasonCode, Filter, Packet, Publish, RetainForwardRule, SubscribeReasonCode,
-};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::config::settings::Broker;
+use crate::config::broker::Broker;
+use client::{Client, EventLoop, Heard, Received, Session, Trouble};
 
 /// Messages of quality of service 0 that may wait for the engine, beside a window of the others.
 const UNASKED_MAX: usize = 100;
-/// The largest packet that is read. A broker drops larger ones itself (MQTT 5 announces the limit), so none can come back for ever. Far more than
-/// any payload we take, so that an oversized one becomes a dead letter that somebody sees.
-const PACKET_BYTES_MAX: u32 = 64 * 1024 * 1024;
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// A connection that the broker ends sooner than this was not a good one.
 const SHORT_CONNECTION: Duration = Duration::from_secs(5);
 /// So many short connections in a row mean that another client fights for the session: Mosquitto 2.0 closes the older one without a reason.
 const SHORT_CONNECTIONS_MAX: u32 = 5;
 const RETRY_DELAY_MS_MIN: u64 = 100;
 const RETRY_DELAY_MS_MAX: u64 = 5_000;
-/// The session outlives any absence of the collector (MQTT 5, 3.1.2.11.2: does not expire).
-const SESSION_EXPIRY_S: u32 = u32::MAX;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MqttError {
@@ -39,15 +32,19 @@ pub enum MqttError {
         "the broker gave the session of {client_id:?}, the id kept in this data folder, to another client; stop the other collector, or give one of them another data folder"
     )]
     TakenOver { client_id: String },
-    #[error("broker {broker} refused: {reason}; check its users and access list")]
+    #[error("broker {broker} refused: {reason}; check broker.username and its password, the broker's users and its access list")]
     Refused { broker: String, reason: String },
+    #[error("no connection by TLS to broker {broker}: {reason}")]
+    Tls { broker: String, reason: String },
 }
 
 /// What the broker has to say to the engine.
 #[derive(Debug)]
 pub enum FromBroker {
-    /// Subscribed.
-    Ready,
+    /// Subscribed; without a session the broker knows nothing of an earlier connection.
+    Ready {
+        session_present: bool,
+    },
     Message(Box<Delivery>),
     Lost,
 }
@@ -55,8 +52,20 @@ pub enum FromBroker {
 /// A message, and the connection on which it may be acknowledged.
 #[derive(Debug)]
 pub struct Delivery {
-    pub publish: Publish,
+    received: Received,
     generation: u64,
+}
+
+impl Delivery {
+    #[must_use]
+    pub fn topic(&self) -> &[u8] {
+        self.received.topic()
+    }
+
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.received.payload()
+    }
 }
 
 /// A message to others.
@@ -70,7 +79,7 @@ pub struct Publication {
 /// The engine's hand on the connection.
 #[derive(Clone, Debug)]
 pub struct Link {
-    client: AsyncClient,
+    client: Client,
     /// Number of the current connection. A lock, because checking it and queueing an acknowledgement must not be parted by a reconnect:
     /// packet ids are used again, and an acknowledgement of an earlier connection would drop another message.
     generation: Arc<Mutex<u64>>,
@@ -81,21 +90,20 @@ impl Link {
     #[must_use]
     pub fn acknowledge(&self, delivery: &Delivery) -> bool {
         let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        let lapsed = *generation != delivery.generation || delivery.publish.qos == QoS::AtMostOnce;
-        lapsed || self.client.try_ack(&delivery.publish).is_ok()
+        let lapsed = *generation != delivery.generation || delivery.received.is_at_most_once();
+        lapsed || self.client.acknowledge(&delivery.received)
     }
 
     /// Publishes at least once. False if there is no room now; try again later.
     #[must_use]
     pub fn publish(&self, publication: &Publication) -> bool {
-        let Publication { topic, payload, retain } = publication;
-        self.client.try_publish(topic, QoS::AtLeastOnce, *retain, payload.clone()).is_ok()
+        self.client.publish(&publication.topic, publication.retain, publication.payload.clone())
     }
 
     /// Ends the connection; the session stays at the broker.
     pub fn disconnect(&self) {
-        if let Err(error) = self.client.try_disconnect() {
-            warn!(%error, "disconnect not sent");
+        if !self.client.disconnect() {
+            warn!("disconnect not sent");
         }
     }
 }
@@ -109,22 +117,7 @@ pub fn to_engine_max(broker: &Broker) -> usize {
 /// Prepares a connection; nothing is sent before [`poll`].
 #[must_use]
 pub fn connect(broker: &Broker, client_id: &str) -> (Link, EventLoop) {
-    let mut options = MqttOptions::new(client_id, broker.host.clone(), broker.port);
-    options.set_clean_start(false);
-    options.set_session_expiry_interval(Some(SESSION_EXPIRY_S));
-    options.set_receive_maximum(Some(broker.window));
-    if let Some((name, password)) = &broker.login {
-        options.set_credentials(name, password);
-    }
-    options.set_max_packet_size(Some(PACKET_BYTES_MAX));
-    options.set_manual_acks(true);
-    options.set_keep_alive(KEEP_ALIVE);
-    // Acknowledgements are small; held back by Nagle's algorithm they would cost 40 ms a step in lock-step.
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    options.set_network_options(network);
-    // Room for the acknowledgements of a window, and as many publications.
-    let (client, event_loop) = AsyncClient::new(options, 2 * usize::from(broker.window));
+    let (client, event_loop) = client::open(broker, &Session { client_id, kept: true });
     (Link { client, generation: Arc::new(Mutex::new(0)) }, event_loop)
 }
 
@@ -137,82 +130,41 @@ pub async fn poll(
     filter: String,
     to_engine: mpsc::Sender<FromBroker>,
 ) -> Result<(), MqttError> {
-    let client_id = event_loop.options.client_id();
-    let broker = format!("mqtt://{}:{}", broker.host, broker.port);
-    let mut delay_ms = RETRY_DELAY_MS_MIN;
-    let mut generation = 0_u64;
-    let mut connected_at: Option<Instant> = None;
-    let mut short_connections = 0;
+    let mut state = Connection::new(broker.url(), event_loop.client_id());
     loop {
         let told = match event_loop.poll().await {
-            Ok(Event::Incoming(Packet::ConnAck(ack))) => {
-                connected_at = Some(Instant::now());
-                info!(%broker, session_present = ack.session_present, "connected");
+            Ok(Heard::Connected { session_present }) => {
+                state.connected(session_present);
                 // Also with a session: the last collector may have died before it subscribed.
-                let subscription = Filter {
-                    nolocal: true,
-                    retain_forward_rule: RetainForwardRule::OnNewSubscribe,
-                    ..Filter::new(filter.clone(), QoS::AtLeastOnce)
-                };
-                if let Err(error) = link.client.try_subscribe_many([subscription]) {
-                    warn!(%error, "not subscribed");
+                if !link.client.subscribe(&filter) {
+                    warn!("not subscribed");
                 }
                 None
             }
-            Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                let granted =
-                    |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(QoS::AtLeastOnce | QoS::ExactlyOnce));
-                if !ack.return_codes.iter().all(granted) {
-                    let reason = format!("subscription to {filter}: {:?}", ack.return_codes);
-                    return Err(MqttError::Refused { broker, reason });
-                }
-                Some(FromBroker::Ready)
+            Ok(Heard::Subscribed { refused: Some(codes) }) => {
+                return Err(MqttError::Refused { broker: state.broker, reason: format!("subscription to {filter}: {codes}") });
             }
-            Ok(Event::Incoming(Packet::Publish(mut publish))) => {
-                // As they come they are slices of the client's buffer of 64 KiB: a queue of them would keep as many buffers.
-                (publish.topic, publish.payload) = (publish.topic.to_vec().into(), publish.payload.to_vec().into());
-                Some(FromBroker::Message(Box::new(Delivery { publish, generation })))
+            Ok(Heard::Subscribed { refused: None }) => Some(FromBroker::Ready { session_present: state.session_present }),
+            Ok(Heard::Message(received)) => Some(FromBroker::Message(Box::new(Delivery { received, generation: state.generation }))),
+            Ok(Heard::Acknowledged { refused: Some(reason) }) => {
+                warn!(broker = state.broker, reason, "the broker refuses what the collector publishes; check its access list");
+                None
             }
-            Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => return Ok(()),
-            Ok(Event::Incoming(_) | Event::Outgoing(_)) => None,
-            Err(error) => {
-                generation += 1;
-                *link.generation.lock().unwrap_or_else(PoisonError::into_inner) = generation;
+            Ok(Heard::Ended) => return Ok(()),
+            Ok(Heard::Acknowledged { refused: None } | Heard::Other) => None,
+            Err(trouble) => {
+                state.generation += 1;
+                *link.generation.lock().unwrap_or_else(PoisonError::into_inner) = state.generation;
                 // Acknowledgements that were queued between the loss and the line above.
                 event_loop.clean();
-                match connected_at.take().map(|at| at.elapsed()) {
-                    Some(lasted) if lasted < SHORT_CONNECTION => short_connections += 1,
-                    Some(_) => (short_connections, delay_ms) = (0, RETRY_DELAY_MS_MIN),
-                    None => {}
+                if let Trouble::Done = trouble {
+                    return Ok(());
                 }
-                match &error {
-                    ConnectionError::MqttState(StateError::ServerDisconnect {
-                        reason_code: DisconnectReasonCode::SessionTakenOver,
-                        ..
-                    }) => {
-                        return Err(MqttError::TakenOver { client_id });
-                    }
-                    _ if short_connections >= SHORT_CONNECTIONS_MAX => {
-                        return Err(MqttError::TakenOver { client_id });
-                    }
-                    ConnectionError::ConnectionRefused(
-                        reason @ (ConnectReturnCode::NotAuthorized
-                        | ConnectReturnCode::BadUserNamePassword
-                        | ConnectReturnCode::ClientIdentifierNotValid
-                        | ConnectReturnCode::UnsupportedProtocolVersion
-                        | ConnectReturnCode::Banned),
-                    ) => {
-                        return Err(MqttError::Refused { broker, reason: format!("{reason:?}") });
-                    }
-                    ConnectionError::RequestsDone => return Ok(()),
-                    _ => warn!(%broker, %error, retry_ms = delay_ms, "no connection to the broker"),
-                }
+                let wait = state.lost(trouble)?;
                 if to_engine.send(FromBroker::Lost).await.is_err() {
                     return Ok(());
                 }
-                let jitter_ms = jitter(generation, delay_ms / 4);
-                tokio::time::sleep(Duration::from_millis(delay_ms + jitter_ms)).await;
-                delay_ms = (delay_ms * 2).min(RETRY_DELAY_MS_MAX);
+                tokio::time::sleep(wait).await;
                 None
             }
         };
@@ -221,6 +173,60 @@ pub async fn poll(
         {
             return Ok(());
         }
+    }
+}
+
+/// What is known of the connection over its losses.
+struct Connection {
+    broker: String,
+    client_id: String,
+    delay_ms: u64,
+    generation: u64,
+    connected_at: Option<Instant>,
+    session_present: bool,
+    was_connected: bool,
+    short_connections: u32,
+}
+
+impl Connection {
+    fn new(broker: String, client_id: String) -> Connection {
+        Connection {
+            broker,
+            client_id,
+            delay_ms: RETRY_DELAY_MS_MIN,
+            generation: 0,
+            connected_at: None,
+            session_present: false,
+            was_connected: false,
+            short_connections: 0,
+        }
+    }
+
+    fn connected(&mut self, session_present: bool) {
+        (self.connected_at, self.session_present, self.was_connected) = (Some(Instant::now()), session_present, true);
+        info!(broker = self.broker, session_present, "connected");
+    }
+
+    /// How long to wait before the next attempt; an error if waiting cannot mend it. Certificates that are refused end a start, but not a collector
+    /// that was connected: a broker's certificate that has run out is renewed there.
+    fn lost(&mut self, trouble: Trouble) -> Result<Duration, MqttError> {
+        match self.connected_at.take().map(|at| at.elapsed()) {
+            Some(lasted) if lasted < SHORT_CONNECTION => self.short_connections += 1,
+            Some(_) => (self.short_connections, self.delay_ms) = (0, RETRY_DELAY_MS_MIN),
+            None => {}
+        }
+        let (broker, client_id, retry_ms) = (self.broker.clone(), self.client_id.clone(), self.delay_ms);
+        match trouble {
+            Trouble::TakenOver => return Err(MqttError::TakenOver { client_id }),
+            _ if self.short_connections >= SHORT_CONNECTIONS_MAX => return Err(MqttError::TakenOver { client_id }),
+            Trouble::Refused(reason) => return Err(MqttError::Refused { broker, reason }),
+            Trouble::Tls(reason) if !self.was_connected => return Err(MqttError::Tls { broker, reason }),
+            Trouble::Tls(reason) => error!(broker, cause = reason, retry_ms, "no connection by TLS to the broker"),
+            Trouble::Done => {}
+            Trouble::Lost(error) => warn!(broker, error, retry_ms, "no connection to the broker"),
+        }
+        self.delay_ms = (self.delay_ms * 2).min(RETRY_DELAY_MS_MAX);
+        Ok(Duration::from_millis(retry_ms + jitter(self.generation, retry_ms / 4)))
     }
 }
 

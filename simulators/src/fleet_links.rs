@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use crate::access::CLOCK_USER;
 use crate::link::{self, Broker, HEARD_MAX, Heard, LinkError, LinkOptions, Message, ORDERS_MAX, Order};
 use crate::wire::{self, Backfill, Clock};
 
@@ -47,15 +48,15 @@ impl FleetLinks {
         let (heard_sender, heard) = mpsc::channel(HEARD_MAX);
         let subscriptions =
             vec![format!("nengtan/{zone}/clock/done"), format!("nengtan/{zone}/gw/+/status"), format!("nengtan/{zone}/gw/+/backfill")];
-        let mut spawn = |client_id, status_topic, subscriptions, heard| {
+        let mut spawn = |client_id, user, status_topic, subscriptions, heard| {
             let (orders, receiver) = mpsc::channel(ORDERS_MAX);
-            tasks.spawn(link::run(LinkOptions { broker: broker.clone(), client_id, status_topic, subscriptions, heard }, receiver));
+            tasks.spawn(link::run(LinkOptions { broker: broker.clone(), client_id, user, status_topic, subscriptions, heard }, receiver));
             orders
         };
-        let control = spawn(format!("fleet-{zone}-clock"), None, subscriptions, Some(heard_sender));
+        let control = spawn(format!("fleet-{zone}-clock"), CLOCK_USER.to_owned(), None, subscriptions, Some(heard_sender));
         let gateway = |id: &String| {
             let status_topic = format!("nengtan/{zone}/gw/{id}/status");
-            (id.clone(), spawn(format!("fleet-{zone}-{id}"), Some(status_topic), Vec::new(), None))
+            (id.clone(), spawn(format!("fleet-{zone}-{id}"), id.clone(), Some(status_topic), Vec::new(), None))
         };
         let gateways = gateways.iter().map(gateway).collect();
         let (status, backfills) = (HashMap::new(), VecDeque::new());

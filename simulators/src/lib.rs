@@ -2,6 +2,7 @@
 //!
 //! It shares documents with the collector (`docs/zone.md`, `docs/wire.md`), never code.
 
+pub mod access;
 pub mod faults;
 mod fleet_links;
 mod keyed;

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{LastWill, Packet, PubAckReason};
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, LastWill, Packet, PubAckReason};
 use rumqttc::v5::{AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
+use crate::access::{Access, AccessError};
 use crate::keyed::Key;
 
 /// Unacknowledged messages per connection.
@@ -35,20 +36,24 @@ pub const HEARD_MAX: usize = 65_536;
 pub struct Broker {
     pub host: String,
     pub port: u16,
+    pub access: Access,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("broker address {0:?} is not understood; wanted mqtt://HOST:PORT")]
+#[error("broker address {0:?} is not understood; wanted mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS")]
 pub struct BrokerAddressError(String);
 
 impl std::str::FromStr for Broker {
     type Err = BrokerAddressError;
 
     fn from_str(text: &str) -> Result<Broker, BrokerAddressError> {
-        let address = text.strip_prefix("mqtt://").unwrap_or(text).trim_end_matches('/');
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, "1883"));
+        let by_tls = text.strip_prefix("mqtts://");
+        let address = by_tls.or_else(|| text.strip_prefix("mqtt://")).unwrap_or(text).trim_end_matches('/');
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, if by_tls.is_some() { "8883" } else { "1883" }));
         match port.parse() {
-            Ok(port) if !host.is_empty() => Ok(Broker { host: host.to_owned(), port }),
+            Ok(port) if !host.is_empty() => {
+                Ok(Broker { host: host.to_owned(), port, access: Access { tls: by_tls.is_some(), ..Access::default() } })
+            }
             _ => Err(BrokerAddressError(text.to_owned())),
         }
     }
@@ -56,8 +61,12 @@ impl std::str::FromStr for Broker {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("no broker at {host}:{port} ({last}); start it or correct --broker")]
     NoBroker { host: String, port: u16, last: String },
+    #[error("the broker does not let {user} in: {reason}; give --ca-file and --credentials DIR with the user's password or certificate")]
+    Refused { user: String, reason: String },
     #[error("{HEARD_MAX} messages wait unread on {client_id}; the broker sends more than the fleet asked for")]
     Flooded { client_id: String },
 }
@@ -78,6 +87,8 @@ pub struct Heard {
 pub struct LinkOptions {
     pub broker: Broker,
     pub client_id: String,
+    /// Who logs in, where the broker asks.
+    pub user: String,
     /// Retained `online`, last will `offline`.
     pub status_topic: Option<String>,
     pub subscriptions: Vec<String>,
@@ -99,7 +110,7 @@ pub async fn run(options: LinkOptions, mut orders: mpsc::Receiver<Order>) -> Res
     let mut link = Link { options, queue: VecDeque::new(), next_id: 0, waiting: Vec::new(), was_connected: false, failures: 0 };
     let give_up_at = Instant::now() + FIRST_CONNECT;
     loop {
-        match link.session(&mut orders).await {
+        match link.session(&mut orders).await? {
             Ended::Closed => return Ok(()),
             Ended::Flooded => {
                 return Err(LinkError::Flooded { client_id: link.options.client_id });
@@ -109,11 +120,14 @@ pub async fn run(options: LinkOptions, mut orders: mpsc::Receiver<Order>) -> Res
                     return Ok(());
                 }
             }
-            Ended::Lost(last) if !link.was_connected && give_up_at <= Instant::now() => {
-                let Broker { host, port } = link.options.broker;
+            Ended::Refused(reason) if !link.was_connected => {
+                return Err(LinkError::Refused { user: link.options.user, reason });
+            }
+            Ended::Lost(last) | Ended::Refused(last) if !link.was_connected && give_up_at <= Instant::now() => {
+                let Broker { host, port, .. } = link.options.broker;
                 return Err(LinkError::NoBroker { host, port, last });
             }
-            Ended::Lost(error) => {
+            Ended::Lost(error) | Ended::Refused(error) => {
                 warn!(client = link.options.client_id, error, "no connection to the broker, will reconnect");
                 sleep(link.back_off()).await;
             }
@@ -126,6 +140,8 @@ enum Ended {
     Closed,
     ToldOffline,
     Flooded,
+    /// By the broker's users or by certificates.
+    Refused(String),
     Lost(String),
 }
 
@@ -153,8 +169,8 @@ struct Session {
 }
 
 impl Link {
-    async fn session(&mut self, orders: &mut mpsc::Receiver<Order>) -> Ended {
-        let (client, mut eventloop) = self.client();
+    async fn session(&mut self, orders: &mut mpsc::Receiver<Order>) -> Result<Ended, LinkError> {
+        let (client, mut eventloop) = self.client()?;
         let mut session =
             Session { client, connected: false, closing: false, handed: 0, unnumbered: VecDeque::new(), numbered: HashMap::new() };
         loop {
@@ -162,28 +178,29 @@ impl Link {
             let mut poll = pin!(eventloop.poll());
             let event = loop {
                 if let Err(error) = self.hand_over(&mut session) {
-                    return Ended::Lost(error.to_string());
+                    return Ok(Ended::Lost(error.to_string()));
                 }
                 tokio::select! {
                     event = &mut poll => break event,
                     // Without a connection there is no will to provoke and nobody to say good-bye to: orders wait.
                     order = orders.recv(), if session.connected && !session.closing => match order {
                         Some(Order::Publish(messages, done)) => self.accept(messages, done),
-                        Some(Order::GoOffline) => return Ended::ToldOffline,
+                        Some(Order::GoOffline) => return Ok(Ended::ToldOffline),
                         Some(Order::GoOnline) => {}
                         Some(Order::Close) | None => session.closing = true,
                     },
                 }
             };
             if let Some(ended) = self.handle(event, &mut session) {
-                return ended;
+                return Ok(ended);
             }
         }
     }
 
-    fn client(&self) -> (AsyncClient, EventLoop) {
-        let LinkOptions { broker, client_id, status_topic, .. } = &self.options;
+    fn client(&self) -> Result<(AsyncClient, EventLoop), AccessError> {
+        let LinkOptions { broker, client_id, user, status_topic, .. } = &self.options;
         let mut options = MqttOptions::new(client_id, &broker.host, broker.port);
+        broker.access.apply(user, &mut options)?;
         options.set_keep_alive(KEEP_ALIVE);
         options.set_clean_start(!self.was_connected);
         options.set_session_expiry_interval(Some(if self.options.heard.is_some() { SESSION_S } else { 0 }));
@@ -195,7 +212,7 @@ impl Link {
         if let Some(topic) = status_topic {
             options.set_last_will(LastWill::new(topic.clone(), "offline", QoS::AtLeastOnce, true, None));
         }
-        AsyncClient::new(options, WINDOW_MESSAGES + ORDERS_MAX)
+        Ok(AsyncClient::new(options, WINDOW_MESSAGES + ORDERS_MAX))
     }
 
     fn accept(&mut self, messages: Vec<Message>, done: oneshot::Sender<()>) {
@@ -259,6 +276,10 @@ impl Link {
             }
             Ok(Event::Outgoing(Outgoing::Disconnect)) => return Some(Ended::Closed),
             Ok(_) => {}
+            Err(ConnectionError::ConnectionRefused(
+                reason @ (ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword),
+            )) => return Some(Ended::Refused(format!("{reason:?}"))),
+            Err(error @ ConnectionError::Tls(_)) => return Some(Ended::Refused(error.to_string())),
             Err(error) => return Some(Ended::Lost(error.to_string())),
         }
         None

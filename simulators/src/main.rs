@@ -33,6 +33,27 @@ enum Command {
 }
 
 #[derive(clap::Args)]
+struct BrokerArguments {
+    /// The broker; mqtts://HOST:PORT for TLS.
+    #[arg(long, default_value = "mqtt://localhost:1883")]
+    broker: Broker,
+    /// The authority that signed the broker's certificate (PEM) [default: those of the system].
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// A folder with NAME.password, or NAME.crt and NAME.key, for each gateway and for `fleet`, who tells the clock.
+    #[arg(long, value_name = "DIR")]
+    credentials: Option<PathBuf>,
+}
+
+impl BrokerArguments {
+    fn broker(self) -> Broker {
+        let BrokerArguments { mut broker, ca_file, credentials } = self;
+        (broker.access.ca_file, broker.access.credentials) = (ca_file, credentials);
+        broker
+    }
+}
+
+#[derive(clap::Args)]
 struct ReplayArguments {
     /// The series, a CSV file.
     #[arg(long)]
@@ -43,8 +64,8 @@ struct ReplayArguments {
     /// The zone's folder.
     #[arg(long, default_value = "config/zones/steel-plant")]
     zone: PathBuf,
-    #[arg(long, default_value = "mqtt://localhost:1883")]
-    broker: Broker,
+    #[command(flatten)]
+    broker: BrokerArguments,
     /// Where to write the truth.
     #[arg(long)]
     truth: Option<PathBuf>,
@@ -52,8 +73,8 @@ struct ReplayArguments {
 
 #[derive(clap::Args)]
 struct ScaleArguments {
-    #[arg(long, default_value = "mqtt://localhost:1883")]
-    broker: Broker,
+    #[command(flatten)]
+    broker: BrokerArguments,
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     meters: u32,
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -83,8 +104,8 @@ struct RunArguments {
     /// The zone's folder.
     #[arg(long)]
     zone: PathBuf,
-    #[arg(long, default_value = "mqtt://localhost:1883")]
-    broker: Broker,
+    #[command(flatten)]
+    broker: BrokerArguments,
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// none, field or harsh.
@@ -142,7 +163,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         match command {
             Command::Run(arguments) => run(arguments, stop).await,
             Command::Replay(ReplayArguments { file, map, zone, broker, truth }) => {
-                let tally = replay::replay(&ReplayOptions { file, map, zone, broker, truth }).await?;
+                let tally = replay::replay(&ReplayOptions { file, map, zone, broker: broker.broker(), truth }).await?;
                 info!(readings = tally.readings, messages = tally.messages, "done");
                 Ok(())
             }
@@ -165,7 +186,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
 async fn scale(arguments: ScaleArguments) -> anyhow::Result<()> {
     let ScaleArguments { broker, meters, gateways, interval, duration, rate, per_message, random_order, write_zone } = arguments;
     let options = ScaleOptions {
-        broker,
+        broker: broker.broker(),
         meters,
         gateways,
         interval_s: interval,
@@ -183,7 +204,8 @@ async fn scale(arguments: ScaleArguments) -> anyhow::Result<()> {
 
 async fn run(arguments: RunArguments, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let RunArguments { zone, broker, seed, faults, speed, from, days, history, truth } = arguments;
-    let options = RunOptions { zone, broker, seed, faults, speed, from, days, history_months: history, resume_ms: None, truth };
+    let options =
+        RunOptions { zone, broker: broker.broker(), seed, faults, speed, from, days, history_months: history, resume_ms: None, truth };
     let mut logged_day = 0;
     let summary = runner::run(
         options,

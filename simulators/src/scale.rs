@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn the_zone_that_it_writes_is_read_without_a_fault() {
         let folder = tempfile::tempdir().unwrap();
-        let broker = Broker { host: String::new(), port: 0 };
+        let broker = "mqtt://nowhere:1".parse().unwrap();
         let options = ScaleOptions {
             broker,
             meters: 120,
@@ -209,7 +209,7 @@ mod tests {
 
     fn ten_meters_of_two_gateways(random_order: bool) -> ScaleOptions {
         ScaleOptions {
-            broker: Broker { host: String::new(), port: 0 },
+            broker: "mqtt://nowhere:1".parse().unwrap(),
             meters: 10,
             gateways: 2,
             interval_s: 900,

@@ -24,9 +24,8 @@ pub struct Arguments {
     /// The folder of the ledger.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// The broker, as mqtt://HOST:PORT.
-    #[arg(long, value_name = "URL")]
-    broker: Option<String>,
+    #[command(flatten)]
+    broker: super::broker::BrokerFlags,
     #[command(flatten)]
     influx: super::influx::Flags,
     /// error, warn, info, debug or trace.
@@ -47,7 +46,6 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
     let mut flags: Vec<(&str, String)> = [
         ("zone", arguments.zone),
         ("data", arguments.data),
-        ("broker.url", arguments.broker),
         ("log.level", arguments.log_level),
         ("log.format", arguments.log_format),
         ("http.listen", arguments.http),
@@ -55,6 +53,7 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
     .into_iter()
     .filter_map(|(key, value)| value.map(|value| (key, value)))
     .collect();
+    flags.extend(arguments.broker.settings());
     flags.extend(arguments.influx.settings());
     let exit_when_idle = arguments
         .exit_when_idle
@@ -75,6 +74,7 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         influx: settings.influx,
         http: settings.http,
         drain: DRAIN_MAX,
+        reload: true,
         exit_when_idle,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("mqtt").enable_all().build()?;

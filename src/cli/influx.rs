@@ -40,6 +40,14 @@ pub struct Services {
     flags: Flags,
 }
 
+impl Services {
+    /// The settings with these flags and `more`.
+    pub fn load(&self, more: &[(&'static str, String)]) -> Result<Settings, CliError> {
+        let flags = [self.flags.settings().as_slice(), more].concat();
+        Settings::load(self.config.as_deref(), &flags).map_err(CliError::Configuration)
+    }
+}
+
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -87,10 +95,10 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
     }
 }
 
-/// Proves what the configuration names.
-pub fn prove(services: &Services) -> Result<(), CliError> {
-    let told = on_server(services, async |server| server.prove().await)?;
-    Ok(output::line(&format!("influx     {told}"))?)
+/// Proves the server, its organisation, bucket and token; gives what is to be said of it.
+pub fn prove(influx: &Influx) -> Result<String, CliError> {
+    let told = ask(influx, async |server| server.prove().await)?;
+    Ok(format!("influx     {told}"))
 }
 
 pub fn flux(services: &Services, script: &str, format: output::Format) -> Result<(), CliError> {
@@ -98,16 +106,15 @@ pub fn flux(services: &Services, script: &str, format: output::Format) -> Result
     Ok(output::print(&table, format)?)
 }
 
-fn on_server<T>(services: &Services, ask: impl AsyncFnOnce(&Server) -> Result<T, InfluxError>) -> Result<T, CliError> {
-    let influx = target(services)?;
-    let server = Server::new(&influx).map_err(failed)?;
-    tokio::runtime::Runtime::new()?.block_on(async { ask(&server).await }).map_err(failed)
+fn on_server<T>(services: &Services, question: impl AsyncFnOnce(&Server) -> Result<T, InfluxError>) -> Result<T, CliError> {
+    let missing = "no InfluxDB is named; give --influx URL --org NAME --bucket NAME, or [influx] in a file given with --config";
+    let influx = services.load(&[])?.influx.ok_or_else(|| CliError::Usage(missing.to_owned()))?;
+    ask(&influx, question)
 }
 
-fn target(services: &Services) -> Result<Influx, CliError> {
-    let settings = Settings::load(services.config.as_deref(), &services.flags.settings()).map_err(CliError::Configuration)?;
-    let missing = "no InfluxDB is named; give --influx URL --org NAME --bucket NAME, or [influx] in a file given with --config";
-    settings.influx.ok_or_else(|| CliError::Usage(missing.to_owned()))
+fn ask<T>(influx: &Influx, question: impl AsyncFnOnce(&Server) -> Result<T, InfluxError>) -> Result<T, CliError> {
+    let server = Server::new(influx).map_err(failed)?;
+    tokio::runtime::Runtime::new()?.block_on(async { question(&server).await }).map_err(failed)
 }
 
 fn failed(error: InfluxError) -> CliError {

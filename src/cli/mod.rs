@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 run-time failure, 2 usage or configuration, 3 a verification did not hold.
 
 mod adjust;
+mod broker;
 mod claims;
 mod collect;
 #[cfg(feature = "demo")]
@@ -75,9 +76,11 @@ struct CheckArguments {
     /// The zone's folder.
     #[arg(long, value_name = "DIR", default_value = "config/zones/qingdao-hightech")]
     zone: PathBuf,
-    /// Also prove the services that collect needs: InfluxDB with organisation, bucket and token.
+    /// Also prove the services that collect needs: the broker with login, access list and queues; InfluxDB, where one is named, with organisation, bucket and token.
     #[arg(long)]
     online: bool,
+    #[command(flatten)]
+    broker: broker::BrokerFlags,
     #[command(flatten)]
     services: influx::Services,
 }
@@ -254,7 +257,22 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
 
 fn check(arguments: &CheckArguments) -> Result<(), CliError> {
     output::line(check::check(&arguments.zone).map_err(CliError::Configuration)?.trim_end())?;
-    if arguments.online { influx::prove(&arguments.services) } else { Ok(()) }
+    if !arguments.online {
+        return Ok(());
+    }
+    let settings = arguments.services.load(&arguments.broker.settings())?;
+    let zone = zone_folder(&arguments.zone)?;
+    let broker = broker::prove(&settings, zone.zone.id());
+    let influx = settings.influx.as_ref().map(influx::prove);
+    let mut failed = None;
+    for proof in [Some(broker), influx].into_iter().flatten() {
+        match proof {
+            Ok(told) => output::line(&told)?,
+            // One that does not hold must not hide the other.
+            Err(error) => failed.replace(error).iter().for_each(|earlier| eprintln!("nengtan: {earlier}")),
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 fn query(arguments: &QueryArguments) -> Result<(), CliError> {

@@ -4,6 +4,7 @@
 
 pub mod alerts_toml;
 pub mod assets_toml;
+pub mod broker;
 pub mod calendar_csv;
 pub mod check;
 pub mod csv_file;

@@ -5,22 +5,29 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
+use rustls::ClientConfig;
 
+use super::broker::{self, BadFile, Broker, CA_FILE, CERT_FILE, KEY_FILE, Version};
 use super::fault::{Fault, joined, quoted};
 use super::influx::{Influx, Secret, web_address};
 use super::source_text;
 use super::toml_table::{TomlFile, line_of_key};
 
 const DEFAULTS: &str = include_str!("../../config/nengtan.toml");
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 21] = [
     "zone",
     "data",
     "broker.url",
     "broker.username",
     "broker.password",
     "broker.password_file",
+    "broker.ca_file",
+    "broker.cert_file",
+    "broker.key_file",
+    "broker.mqtt",
     "broker.window",
     "batch.messages",
     "batch.ms",
@@ -37,10 +44,10 @@ const KEYS: [&str; 17] = [
 const TOKEN_VARIABLE: &str = "INFLUX_TOKEN";
 const LOG_FORMATS: [&str; 2] = ["text", "json"];
 const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-const DEFAULT_PORT: u16 = 1883;
+const MQTT_VERSIONS: [&str; 2] = ["3", "5"];
 const FROM_FLAG: &str = "the command line";
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The zone's folder.
     pub zone: PathBuf,
@@ -54,25 +61,6 @@ pub struct Settings {
     pub http: Option<SocketAddr>,
     pub log_level: String,
     pub log_json: bool,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-pub struct Broker {
-    pub host: String,
-    pub port: u16,
-    /// Name and password.
-    pub login: Option<(String, String)>,
-    /// Messages in flight without an acknowledgement.
-    pub window: u16,
-}
-
-impl std::fmt::Debug for Broker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A password never reaches a log.
-        let Self { host, port, login, window } = self;
-        let login = login.as_ref().map(|(name, _)| name);
-        f.debug_struct("Broker").field("host", host).field("port", port).field("login", &login).field("window", window).finish()
-    }
 }
 
 /// When a batch is committed, whichever comes first.
@@ -244,28 +232,41 @@ impl Reader {
     fn broker(&mut self) -> Option<Broker> {
         /// Fewer cannot be halved into batches.
         const WINDOW_MIN: u16 = 10;
-        let address = self
-            .needed_text("broker.url")
-            .and_then(|url| address(&url).or_else(|| self.refuse("broker.url", "mqtt://host or mqtt://host:port", "correct it")));
+        let address = self.needed_text("broker.url").and_then(|url| {
+            broker::address(&url).or_else(|| self.refuse("broker.url", "mqtt://host:port, or mqtts://host:port for TLS", "correct it"))
+        });
         let (username, password) = (self.text("broker.username"), self.text("broker.password"));
         let password = self.secret_file("broker.password_file").map(|secret| secret.expose().to_owned()).or(password);
         let window = self.number("broker.window", WINDOW_MIN, u16::MAX);
-        let (host, port) = address?;
+        let version = self.chosen("broker.mqtt", &MQTT_VERSIONS).map(|version| if version == "3" { Version::V3 } else { Version::V5 });
+        let (by_tls, host, port) = address?;
+        let files = [CA_FILE, CERT_FILE, KEY_FILE].map(|key| (key, self.text(key).filter(|file| !file.is_empty()).map(PathBuf::from)));
+        let tls = if by_tls {
+            Some(self.certificates(&files)?)
+        } else if let Some((key, _)) = files.iter().find(|(_, file)| file.is_some()) {
+            // Whoever names certificates does not want plain TCP.
+            return self.refuse(key, "nothing beside a broker.url of mqtt://", "write mqtts:// in broker.url, or empty it");
+        } else {
+            None
+        };
         let login = Some((username?, password?)).filter(|(username, _)| !username.is_empty());
-        Some(Broker { host, port, login, window: window? })
+        Some(Broker { host, port, login, tls, version: version?, window: window? })
     }
-}
 
-fn address(url: &str) -> Option<(String, u16)> {
-    let rest = url.strip_prefix("mqtt://")?.trim_end_matches('/');
-    // An address of IPv6 stands in square brackets.
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok().filter(|port| *port != 0)?),
-        Some(_) | None => (rest, DEFAULT_PORT),
-    };
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let good = !host.is_empty() && !host.contains(['/', '@', '[', ']', ' ']);
-    good.then(|| (host.to_owned(), port))
+    /// None where something is at fault.
+    fn certificates(&mut self, files: &[(&str, Option<PathBuf>); 3]) -> Option<Arc<ClientConfig>> {
+        let [ca, cert, key] = files.each_ref().map(|(_, file)| file.as_deref());
+        let own = match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => return self.refuse(KEY_FILE, "the key of broker.cert_file", "name it"),
+            (None, Some(_)) => return self.refuse(CERT_FILE, "the certificate of broker.key_file", "name it"),
+        };
+        match broker::client(ca, own) {
+            Ok(client) => Some(client),
+            Err(BadFile { key, wanted, remedy }) => self.refuse(key, wanted, &remedy),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -338,25 +339,21 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_a_host_and_perhaps_a_port() {
-        let cases = [
-            ("mqtt://broker", Some(("broker", 1883))),
-            ("mqtt://10.0.0.1:1884/", Some(("10.0.0.1", 1884))),
-            ("mqtt://[::1]:1884", Some(("::1", 1884))),
-            ("mqtt://[::1]", Some(("::1", 1883))),
-            ("mqtt://", None),
-            ("mqtt://a:b", None),
-            ("mqtts://a", None),
-            ("a:1883", None),
-        ];
-        for (url, wanted) in cases {
-            assert_eq!(address(url), wanted.map(|(host, port)| (host.to_owned(), port)), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_password_never_reaches_a_log() {
-        let broker = Broker { host: "h".into(), port: 1, login: Some(("me".into(), "hush".into())), window: 10 };
-        assert!(!format!("{broker:?}").contains("hush"));
+    fn certificates_are_read_at_the_start_and_never_beside_plain_tcp() {
+        let keys = |text: &str| -> Vec<String> {
+            let mut keys: Vec<_> = load(text, &[], &[]).unwrap_err().into_iter().map(|fault| fault.key).collect();
+            keys.sort_unstable();
+            keys
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let empty = file.path().to_str().unwrap();
+        let by = |url: &str, rest: &str| format!("[broker]\nurl = \"{url}\"\n{rest}\n");
+        assert_eq!(keys(&by("mqtt://b", "ca_file = \"ca.crt\"")), [CA_FILE]);
+        assert_eq!(keys(&by("mqtts://b", "ca_file = \"no/such/file\"")), [CA_FILE]);
+        assert_eq!(keys(&by("mqtts://b", &format!("ca_file = \"{empty}\""))), [CA_FILE]);
+        assert_eq!(keys(&by("mqtts://b", "cert_file = \"a.crt\"")), [KEY_FILE]);
+        assert_eq!(keys(&by("mqtts://b", "key_file = \"a.key\"")), [CERT_FILE]);
+        assert_eq!(keys(&by("mqtts://b", "mqtt = 4")), ["broker.mqtt"]);
+        assert_eq!(load(&by("mqtt://b", "mqtt = 3"), &[], &[]).unwrap().broker.version, Version::V3);
     }
 }

@@ -10,6 +10,7 @@ pub mod play;
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use nengtan_fleet::access::Access;
 use nengtan_fleet::link;
 use nengtan_fleet::runner::{self, Phase, Progress, RunError, RunOptions, Speed};
 use tokio::sync::{oneshot, watch};
@@ -105,6 +106,8 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
         influx: settings.influx,
         http: settings.http,
         drain: DRAIN_MAX,
+        // A closed terminal ends a demo.
+        reload: false,
         exit_when_idle: None,
     };
     let on_ready = move || {
@@ -121,7 +124,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
 
     let run = RunOptions {
         zone: options.zone,
-        broker: link::Broker { host: broker.host(), port: broker.port() },
+        broker: link::Broker { host: broker.host(), port: broker.port(), access: Access::default() },
         seed: play.seed,
         faults: play.faults,
         speed: options.speed,

@@ -8,6 +8,7 @@ mod drivers;
 mod in_force;
 mod readings;
 pub mod rejection;
+pub mod reload;
 pub mod restate;
 mod restore;
 pub mod watch;

@@ -9,7 +9,7 @@ use super::channel::{Grid, RegisterChannel, Sharing};
 use super::drivers::drivers;
 use super::in_force::InForce;
 use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState, Watch};
-use crate::accounting::Book;
+use crate::accounting::{Book, YearFactors};
 use crate::alerts::mean::OpenInterval;
 use crate::alerts::silence::GatewayVoice;
 use crate::alerts::threshold::{Phase, Threshold};
@@ -40,7 +40,18 @@ impl Engine {
         rules: AlertRules,
         wall: Millis,
     ) -> Result<Engine, EngineError> {
-        let mut store = Store::open(folder)?;
+        Engine::over(Store::open(folder)?, folder, zone, (factors, tariff), rules, wall)
+    }
+
+    /// An engine over a store, as of its last commit. `folder` is where the store lies.
+    pub(super) fn over(
+        mut store: Store,
+        folder: &Path,
+        zone: Zone,
+        (factors, tariff): (FactorSet, Tariff),
+        rules: AlertRules,
+        wall: Millis,
+    ) -> Result<Engine, EngineError> {
         store.adopt_zone(folder, &zone)?;
         store.begin_rows()?;
         // First of all, so that it leads every list.
@@ -94,7 +105,7 @@ impl Engine {
         engine.restore_drivers()?;
         engine.restore_silence()?;
         engine.restore_gaps()?;
-        engine.assess_every_book()?;
+        YearFactors::find_every(&engine.in_force.factors, &engine.zone)?;
         engine.find_grid()?;
         engine.restore_rollups()?;
         Ok(engine)
@@ -310,7 +321,7 @@ impl Engine {
     }
 
     /// Gaps that were waiting to be asked for, or asked for without an answer: the request may have died with the process.
-    fn restore_gaps(&mut self) -> Result<(), EngineError> {
+    pub(super) fn restore_gaps(&mut self) -> Result<(), EngineError> {
         let due = self.fed.unwrap_or(Millis(i64::MIN));
         for asked in self.store.asked()? {
             let Some(meter) = self.zone.meter_of(&asked.meter).map(|meter| meter.0 as usize) else { continue };
@@ -330,23 +341,6 @@ impl Engine {
                     self.note_gap(meter, register, span, due);
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Finds a missing factor at the start rather than with the first reading that needs it.
-    fn assess_every_book(&mut self) -> Result<(), EngineError> {
-        let year = self.calendar.date(self.zone.profile().live_from.unwrap_or(Millis(0))).year();
-        let mut books: Vec<Book> = self
-            .zone
-            .channels()
-            .iter()
-            .filter_map(|channel| channel.ledger_unit().and_then(|unit| Book::of(channel.carrier, unit)))
-            .collect();
-        books.sort_unstable();
-        books.dedup();
-        for book in books {
-            crate::accounting::YearFactors::find(&self.in_force.factors, self.zone.profile(), book, year)?;
         }
         Ok(())
     }

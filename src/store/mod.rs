@@ -4,6 +4,7 @@
 //! [`Store::commit`] has returned it survives the loss of power.
 
 pub mod accounts;
+pub mod alerts;
 pub mod backup;
 pub mod batch;
 mod declared;

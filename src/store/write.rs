@@ -8,8 +8,10 @@ use super::restore::Share;
 use super::{Store, StoreError, readings, savings};
 use crate::alerts::Change;
 use crate::domain::calendar::LocalCalendar;
-use crate::domain::units::Millis;
+use crate::domain::units::{DAY_MS, Millis};
 
+/// What gateways were asked for is remembered this long; who has not answered by then has nothing.
+const ASKED_KEPT_MS: i64 = 30 * DAY_MS;
 /// Dead letters kept; beyond, the oldest go.
 const DEAD_LETTERS_MAX: i64 = 10_000;
 
@@ -211,6 +213,9 @@ fn alerts(transaction: &Transaction, batch: &Batch) -> Result<(), StoreError> {
     let mut asked = transaction.prepare_cached("INSERT OR REPLACE INTO backfill_row VALUES (?1, ?2, ?3, ?4)")?;
     for row in &batch.asked {
         asked.execute(params![row.meter, row.from.0, row.to.0, row.at.0])?;
+    }
+    if let Some(newest) = batch.asked.iter().map(|row| row.at).max() {
+        transaction.prepare_cached("DELETE FROM backfill_row WHERE asked < ?1")?.execute([newest.plus_ms(-ASKED_KEPT_MS).0])?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::harness::influxd::{BUCKET, Influxd, TOKEN};
 use crate::harness::ledger::query;
+use crate::harness::mosquitto::Mosquitto;
 use crate::harness::{folder, nengtan, path, run, text};
 
 /// The ledger's hours, in ledger units: (entity, carrier, ms) → quantity; (entity, carrier, scope, method, ms) → micrograms.
@@ -147,11 +148,14 @@ fn an_outbox_that_is_turned_on_later_gets_the_whole_ledger() {
 #[test]
 fn check_online_says_what_is_wrong_with_server_organisation_bucket_or_token() {
     let Some(server) = Influxd::start("check_online_says_what_is_wrong_with_server_organisation_bucket_or_token") else { return };
-    let told = server.told(&["check", "--online"]);
-    assert!(told.contains("may be written"), "{told}");
+    let broker = Mosquitto::start();
+    let named = broker.url();
+    let online = ["check", "--online", "--broker", &named];
+    let told = server.told(&online);
+    assert!(told.contains("may be written") && told.contains("kept 2000 of 2000"), "{told}");
     let url = server.url();
     let check = |flags: &[&str], token: &str| {
-        let output = nengtan(&[&["check", "--online"], flags].concat()).env("INFLUX_TOKEN", token).output().unwrap();
+        let output = nengtan(&[&online[..], flags].concat()).env("INFLUX_TOKEN", token).output().unwrap();
         (output.status.code(), text(&output.stderr))
     };
     let cases: [(&[&str], &str, i32, &str); 5] = [

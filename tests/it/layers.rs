@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::repository;
 
 /// A module of `src/` and the modules that it may name, lowest first. `cli` may name all.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("ledger", &["domain"]),
     ("accounting", &["domain"]),
@@ -18,11 +18,12 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("claims", &["domain", "accounting", "alerts", "store", "savings"]),
     ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "lines", "store", "claims"]),
     ("restating", &["domain", "config", "store", "engine"]),
+    ("reload", &["config"]),
     ("mqtt", &["config"]),
     ("influx", &["config", "store"]),
     ("outbox", &["domain", "config", "lines", "store", "influx", "mqtt"]),
     ("http", &["outbox"]),
-    ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "restating", "mqtt", "outbox", "http"]),
+    ("collector", &["domain", "alerts", "wire", "config", "store", "engine", "reload", "restating", "mqtt", "outbox", "http"]),
     ("show", &["domain", "accounting", "wire", "store"]),
     ("report", &["domain", "accounting", "wire", "store", "show"]),
     ("rank", &["domain", "accounting", "wire", "store", "claims", "show", "report"]),

@@ -6,9 +6,11 @@
 
 mod harness;
 
+mod absence;
 mod accounting;
 mod accounts;
 mod bad_input;
+mod brokers;
 mod check;
 mod clock;
 mod crash;
@@ -25,6 +27,7 @@ mod outage;
 mod rank;
 mod readers;
 mod register_cases;
+mod reload;
 mod replay;
 mod restart;
 mod restate;

@@ -2,16 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 use crate::harness::collector::Collector;
 use crate::harness::ledger::{assert_same, count, dump};
 use crate::harness::mosquitto::Mosquitto;
 use crate::harness::publisher::Publisher;
 use crate::harness::zone::{self, ZONE, at, meter, reading, telemetry};
-use crate::harness::{SOON, folder, path, run, text, until};
+use crate::harness::{SOON, folder, path, repository, run, skipped, text, until};
 
 /// Status and body.
-fn get(address: &str, at: &str) -> (u16, String) {
+pub fn get(address: &str, at: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(format!("GET {at} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
@@ -21,7 +22,7 @@ fn get(address: &str, at: &str) -> (u16, String) {
 }
 
 /// The value of a metric without labels.
-fn metric(text: &str, name: &str) -> Option<f64> {
+pub fn metric(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
@@ -92,5 +93,50 @@ fn a_collector_goes_on_from_a_backup_taken_while_another_wrote() {
     assert_eq!(count(&copy, "SELECT COUNT(*) FROM reading"), 11);
     // 250 kWh in 150 minutes.
     assert_eq!(count(&copy, "SELECT CAST(SUM(kwh) AS INTEGER) FROM energy WHERE entity = 'E-a'"), 250);
+    collector.stop();
+}
+
+#[test]
+fn systemd_knows_every_key_of_the_unit() {
+    let name = "systemd_knows_every_key_of_the_unit";
+    let folder = folder();
+    let unit = std::fs::read_to_string(repository("deploy/systemd/nengtan.service")).unwrap();
+    // Where it is installed there is nothing here.
+    let unit = unit.replace("/usr/local/bin/nengtan", env!("CARGO_BIN_EXE_nengtan"));
+    let verify = |text: &str| {
+        let file = folder.path().join("nengtan.service");
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new("systemd-analyze").args(["verify", "--man=no", path(&file)]).output().ok()?;
+        Some(String::from_utf8(output.stderr).unwrap())
+    };
+    let Some(told) = verify(&unit) else { return skipped(name, "systemd-analyze is not on the PATH") };
+    assert_eq!(told, "");
+    let told = verify(&unit.replace("NoNewPrivileges", "NoMorePrivileges")).unwrap();
+    assert!(told.contains("NoMorePrivileges"), "a wrong key would be told: {told}");
+}
+
+#[test]
+fn what_gateways_were_asked_for_is_forgotten_after_a_month() {
+    let folder = folder();
+    let zone = zone::write(folder.path(), &[meter("a")], "");
+    let (broker, data) = (Mosquitto::start(), folder.path().join("data"));
+    let collector = Collector::start(&zone, &data, &broker.url());
+    let mut gateway = Publisher::connect(broker.port(), ZONE);
+    // Minutes after 2026-01-05 00:00 +08:00.
+    let moment = |minute: u32| (jiff::Timestamp::from_second(1_767_542_400).unwrap() + jiff::Span::new().minutes(minute)).to_string();
+    let mut play = |day: u32| {
+        for (number, minute) in [0, 15, 90, 105].into_iter().enumerate() {
+            let minute = day * 1440 + minute;
+            let at = moment(minute);
+            gateway.clock(&at);
+            let seq = minute + number as u32 + 1;
+            let payload = format!(r#"{{"meter":"M-a","at":"{at}","seq":{seq},"values":{{"active_energy_import_kwh":{minute}}}}}"#);
+            gateway.publish(&telemetry("GW-1"), payload);
+        }
+        gateway.clock(&moment(day * 1440 + 180));
+        count(&data, "SELECT COUNT(*) FROM backfill_row")
+    };
+    // From the second on, the days in between are a gap, too.
+    assert_eq!([play(0), play(25), play(50)], [1, 3, 4]);
     collector.stop();
 }

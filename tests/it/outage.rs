@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::harness::collector::Collector;
@@ -12,7 +13,8 @@ use crate::harness::ledger::{count, query, stored};
 use crate::harness::mosquitto::Mosquitto;
 use crate::harness::publisher::Publisher;
 use crate::harness::zone::{self, ZONE, at, meter, reading, telemetry};
-use crate::harness::{SOON, folder, until};
+use crate::harness::{SOON, folder, repository, until};
+use crate::operations::{get, metric};
 
 const WAITING: &str =
     "SELECT (SELECT COUNT(*) FROM outbox_row) + (SELECT COUNT(*) FROM outbox_key) + (SELECT COUNT(*) FROM outbox_reading)";
@@ -40,9 +42,11 @@ impl Scene {
     }
 
     fn start(&mut self) {
-        let flags = ["--influx", &self.url, "--org", "zone", "--bucket", "energy"];
+        let flags = ["--influx", &self.url, "--org", "zone", "--bucket", "energy", "--http", "127.0.0.1:0"];
         let folder = self.folder.path();
-        let collector = Collector::spawn_with(&folder.join("zone"), &self.data(), &self.broker.url(), &flags, &[("INFLUX_TOKEN", TOKEN)]);
+        // A point that waits longer than a second is late.
+        let environment = [("INFLUX_TOKEN", TOKEN), ("NENGTAN__INFLUX__DELAY_WARN_S", "1")];
+        let collector = Collector::spawn_with(&folder.join("zone"), &self.data(), &self.broker.url(), &flags, &environment);
         collector.await_ready();
         self.collector = Some(collector);
     }
@@ -61,6 +65,12 @@ impl Scene {
 
     fn await_empty(&self) {
         until(SOON, "all is delivered", || stored(&self.data(), WAITING).filter(|waiting| *waiting == 0));
+    }
+
+    /// Where metrics are served.
+    fn address(&self) -> String {
+        let log = self.log();
+        log.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
     }
 
     fn log(&self) -> String {
@@ -265,6 +275,19 @@ fn a_line_that_is_refused_for_good_becomes_a_dead_letter_and_its_neighbours_arri
     assert_eq!(minutes, (0..20).filter(|minute| *minute != 7).collect::<Vec<_>>());
     assert_eq!(letters(&scene), [(400, "the stub says no".to_owned(), 1)]);
     assert!(scene.log().contains("kept as a dead letter"), "{}", scene.log());
+    // With one reading refused, too, the collector has shown everything that the rules for Prometheus look at.
+    scene.gateway.publish(&telemetry("GW-1"), "{");
+    scene.gateway.clock(&at(20));
+    let metrics = get(&scene.address(), "/metrics").1;
+    let rules = std::fs::read_to_string(repository("deploy/prometheus/nengtan.rules.yml")).unwrap();
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr:"));
+    let names: Vec<&str> =
+        expressions.flat_map(|line| line.split(|letter| !is_name(letter))).filter(|word| word.starts_with("nengtan_")).collect();
+    assert!(4 <= names.len(), "{names:?}");
+    for name in names {
+        assert!(metrics.lines().any(|line| line.split(['{', ' ']).next() == Some(name)), "{name} is in the rules and not in: {metrics}");
+    }
     scene.collector.take().unwrap().stop();
 }
 
@@ -276,5 +299,89 @@ fn a_refused_token_holds_all_lines_and_raises_an_alert() {
     until(SOON, "the alert is raised", || scene.log().contains("alert=influx-refused state=firing").then_some(()));
     assert!(0 < count(&scene.data(), WAITING));
     assert_eq!((letters(&scene), stub.lines().len()), (Vec::new(), 0));
+    scene.collector.take().unwrap().stop();
+}
+
+#[test]
+fn a_backlog_that_waits_too_long_is_warned_of_and_shown_until_it_is_gone() {
+    static AWAY: AtomicBool = AtomicBool::new(true);
+    let stub = Stub::start(|_, _| Some(if AWAY.load(Ordering::Relaxed) { 503 } else { 204 }));
+    let mut scene = Scene::set(&stub.url);
+    scene.load(0..20);
+    until(SOON, "the delay is warned of", || scene.log().contains("InfluxDB lags behind the ledger").then_some(()));
+    let address = scene.address();
+    let shown = |name: &str| metric(&get(&address, "/metrics").1, name).unwrap();
+    assert!(1.0 < shown("nengtan_influx_delay_seconds"));
+    // 20 readings at least; counted every few seconds.
+    until(SOON, "the backlog is counted", || (20.0 <= shown("nengtan_influx_backlog_lines")).then_some(()));
+    AWAY.store(false, Ordering::Relaxed);
+    scene.await_empty();
+    until(SOON, "the end of the delay is told", || scene.log().contains("InfluxDB has caught up").then_some(()));
+    until(SOON, "no delay is shown", || (shown("nengtan_influx_delay_seconds") < 1.0).then_some(()));
+    scene.collector.take().unwrap().stop();
+}
+
+/// Between collector and server: while it holds, what the server answers is swallowed.
+struct Proxy {
+    url: String,
+    holds: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    fn start(server: &str) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (holds, held) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (flags, server) = ((Arc::clone(&holds), Arc::clone(&held)), server.trim_start_matches("http://").to_owned());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (mut from_client, mut to_client) = (client.as_ref().unwrap().try_clone().unwrap(), client.unwrap());
+                let mut from_server = TcpStream::connect(&server).unwrap();
+                let mut to_server = from_server.try_clone().unwrap();
+                // Either side may end while bytes are on their way.
+                std::thread::spawn(move || {
+                    std::io::copy(&mut from_client, &mut to_server).and_then(|_| to_server.shutdown(Shutdown::Write))
+                });
+                let (holds, held) = flags.clone();
+                std::thread::spawn(move || {
+                    let mut bytes = [0; 4096];
+                    while let Ok(read @ 1..) = from_server.read(&mut bytes) {
+                        if holds.load(Ordering::SeqCst) {
+                            assert!(
+                                bytes.starts_with(b"HTTP/1.1 204"),
+                                "the server takes what is held: {}",
+                                String::from_utf8_lossy(&bytes)
+                            );
+                            held.store(true, Ordering::SeqCst);
+                        } else if to_client.write_all(&bytes[..read]).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Proxy { url, holds, held }
+    }
+}
+
+#[test]
+fn a_collector_killed_between_write_and_position_sends_the_same_points_again() {
+    let Some(server) = Influxd::start("a_collector_killed_between_write_and_position_sends_the_same_points_again") else { return };
+    let proxy = Proxy::start(&server.url());
+    let mut scene = Scene::set(&proxy.url);
+    scene.load(0..70);
+    scene.await_empty();
+    proxy.holds.store(true, Ordering::SeqCst);
+    scene.load(70..130);
+    until(SOON, "the server has taken a write that the collector knows nothing of", || proxy.held.load(Ordering::SeqCst).then_some(()));
+    scene.collector.take().unwrap().kill_9();
+    assert!(70 < readings(&server).len(), "the server has it");
+    assert!(0 < stored(&scene.data(), WAITING).unwrap(), "and the ledger does not know");
+    scene.url = server.url();
+    scene.start();
+    scene.await_empty();
+    assert_eq!(readings(&server), minutes(0..130));
+    assert!((kwh(&server) - 129.0).abs() < 1e-9, "{}", kwh(&server));
     scene.collector.take().unwrap().stop();
 }

@@ -81,6 +81,18 @@ impl Collector {
         assert_eq!(self.ends(SOON), 0, "{}", self.stderr());
     }
 
+    /// Resident memory in KiB, as the kernel says.
+    pub fn resident_kib(&self) -> i64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// SIGHUP: read the zone's folder again.
+    pub fn hang_up(&self) {
+        self.process.signal("HUP");
+    }
+
     /// The exit code.
     pub fn ends(&mut self, deadline: Duration) -> i32 {
         let status = self.process.wait(deadline, "the collector ends");

@@ -27,12 +27,45 @@ impl Mosquitto {
         Mosquitto::with(|shipped| shipped.lines().filter(|line| !line.starts_with("message_size_limit")).collect::<Vec<_>>().join("\n"))
     }
 
+    /// With Mosquitto's own defaults.
+    pub fn by_default() -> Mosquitto {
+        Mosquitto::with(|shipped| {
+            let listener = shipped.lines().find(|line| line.starts_with("listener ")).unwrap().to_owned();
+            format!("{listener}\nallow_anonymous true\nlog_dest stderr\n")
+        })
+    }
+
+    /// As shipped, but it saves its sessions only at a good end, so that a kill loses all of them.
+    pub fn forgetful() -> Mosquitto {
+        Mosquitto::with(|shipped| replaced(&shipped, "autosave_interval", "autosave_interval 0"))
+    }
+
     fn with(change: impl FnOnce(String) -> String) -> Mosquitto {
         let folder = folder();
         let port = free_port();
         let shipped = std::fs::read_to_string(repository("deploy/mosquitto/nengtan.conf")).unwrap();
-        let mut text = change(replaced(&shipped, "listener", &format!("listener {port} 127.0.0.1")));
-        text = replaced(&text, "persistence_location", &format!("persistence_location {}/", path(folder.path())));
+        let text = replaced(&shipped, "listener", &format!("listener {port} 127.0.0.1"));
+        let text = change(replaced(&text, "persistence_location", &format!("persistence_location {}/", path(folder.path()))));
+        Mosquitto::of(folder, port, text)
+    }
+
+    /// The shipped configuration with TLS and users, for a zone whose gateways have `names`; credentials are made by the shipped script, with
+    /// `environment`.
+    pub fn secured(zone: &str, names: &[&str], environment: &[(&str, &str)]) -> Mosquitto {
+        let folder = folder();
+        let mut script = Command::new(repository("deploy/mosquitto/make-credentials.sh"));
+        script.arg(folder.path()).args([zone, "localhost"]).args(names).envs(environment.iter().copied());
+        let made = script.output().unwrap();
+        assert!(made.status.success(), "{}", super::text(&made.stderr));
+        let (port, by_certificate) = (free_port(), free_port());
+        let shipped = std::fs::read_to_string(repository("deploy/mosquitto/nengtan-tls.conf")).unwrap();
+        let text = replaced(&shipped, "persistence_location", &format!("persistence_location {}/", path(folder.path())));
+        let text = text.replace("/etc/mosquitto/nengtan/", &format!("{}/", path(folder.path())));
+        let text = text.replace("listener 8883", &format!("listener {port} 127.0.0.1"));
+        Mosquitto::of(folder, port, text.replace("listener 8884", &format!("listener {by_certificate} 127.0.0.1")))
+    }
+
+    fn of(folder: tempfile::TempDir, port: u16, mut text: String) -> Mosquitto {
         // Started by root it would become the user mosquitto, who may not write here; for others the line means nothing.
         text.push_str("\nuser root\n");
         let configuration = folder.path().join("mosquitto.conf");
@@ -40,6 +73,23 @@ impl Mosquitto {
         let mut broker = Mosquitto { folder, configuration, port, process: None };
         broker.start_again();
         broker
+    }
+
+    /// The folder of its files; the credentials of a secured one lie there, too.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// The port where a certificate is asked for.
+    pub fn port_by_certificate(&self) -> u16 {
+        let text = std::fs::read_to_string(&self.configuration).unwrap();
+        let mut ports = text.lines().filter_map(|line| line.strip_prefix("listener ")?.split(' ').next()?.parse().ok());
+        ports.next_back().unwrap()
+    }
+
+    /// SIGKILL: what it had not saved is gone.
+    pub fn kill_9(&mut self) {
+        self.process.take().unwrap().kill_9();
     }
 
     pub fn start_again(&mut self) {

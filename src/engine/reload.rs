@@ -1,0 +1,77 @@
+//! A changed zone folder takes the place of the one that an engine was opened with.
+//!
+//! The engine is made anew from its store, as a restart makes it, so there is one way in for a folder. Invariant: what would change the meaning of figures
+//! that are there already is refused before anything is touched.
+
+use std::path::Path;
+
+use super::{Engine, EngineError};
+use crate::accounting::YearFactors;
+use crate::domain::alert_rules::AlertRules;
+use crate::domain::channel::ChannelId;
+use crate::domain::factors::{FactorSet, MissingFactor};
+use crate::domain::tariff::Tariff;
+use crate::domain::zone::Zone;
+
+/// Why a running collector goes on with the folder that it has.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Unwelcome {
+    #[error("{key} in zone.toml has changed, and the ledger was made with the old one; put it back, or begin another ledger with --data")]
+    Key { key: &'static str },
+    #[error(
+        "register {item} of meter {meter} is gone from meters.csv, and its part of all earlier sums would go with it; put its line back, or restart the collector if that is meant"
+    )]
+    Meter { meter: String, item: String },
+    #[error(transparent)]
+    Factor(#[from] MissingFactor),
+}
+
+impl Engine {
+    /// Whether the ledger can go on with another version of its zone's folder.
+    pub fn welcomes(&self, zone: &Zone, factors: &FactorSet) -> Result<(), Unwelcome> {
+        let (old, new) = (self.zone.profile(), zone.profile());
+        let keys = [
+            ("id", old.id == new.id),
+            ("clock", old.clock == new.clock),
+            ("time_zone", old.time_zone == new.time_zone),
+            ("interval_minutes", old.interval_ms == new.interval_ms),
+        ];
+        if let Some((key, _)) = keys.into_iter().find(|(_, same)| !same) {
+            return Err(Unwelcome::Key { key });
+        }
+        for channel in self.zone.channels().iter().filter(|channel| channel.register().is_some()) {
+            let meter = &self.zone.meter(channel.meter).id;
+            let same = |id: &ChannelId| {
+                let new = zone.channel(*id);
+                new.item == channel.item && new.register().is_some()
+            };
+            if !zone.meter_of(meter).is_some_and(|meter| zone.meter(meter).channels.iter().any(same)) {
+                return Err(Unwelcome::Meter { meter: meter.to_string(), item: channel.item.to_string() });
+            }
+        }
+        Ok(YearFactors::find_every(factors, zone)?)
+    }
+
+    /// The engine over the same ledger with another version of the zone's folder. The batch is committed and settled. An error is the store's.
+    pub fn reload(self, folder: &Path, zone: Zone, accounts: (FactorSet, Tariff), rules: AlertRules) -> Result<Engine, EngineError> {
+        let ids = self.zone.gateways().iter().map(|gateway| gateway.id.clone());
+        let heard: Vec<Box<str>> = ids.zip(&self.statuses).filter(|(_, heard)| **heard).map(|(id, _)| id).collect();
+        let Engine { store, wall, fed, next, heard_from, .. } = self;
+        let mut engine = Engine::over(store, folder, zone, accounts, rules, wall)?;
+        engine.fed = fed;
+        engine.next = next;
+        engine.heard_from = engine.heard_from.max(heard_from);
+        for gateway in heard {
+            if let Some(index) = engine.zone.gateway_of(&gateway) {
+                engine.statuses[index.0 as usize] = true;
+            }
+        }
+        Ok(engine)
+    }
+
+    /// Asks once more for what gateways were asked for and have not sent: a broker that has lost the session has lost the requests, too.
+    pub fn ask_again(&mut self) -> Result<(), EngineError> {
+        self.asked.clear();
+        self.restore_gaps()
+    }
+}

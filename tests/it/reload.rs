@@ -1,0 +1,85 @@
+//! A zone folder that changes while its collector runs.
+
+use crate::harness::collector::Collector;
+use crate::harness::ledger::{count, refusals};
+use crate::harness::mosquitto::Mosquitto;
+use crate::harness::publisher::Publisher;
+use crate::harness::zone::{self, ZONE, at, meter, reading, telemetry};
+use crate::harness::{SOON, folder, until};
+
+const TAKEN: &str = "the zone folder is taken over";
+const KEPT: &str = "the zone folder is not taken over";
+
+fn alerts(limit_kw: u32) -> String {
+    format!(
+        "[[threshold]]\nrule = \"load\"\nname_en = \"Load high\"\nname_zh = \"负载过高\"\nseverity = \"warning\"\non = \"gauge\"\n\
+         item = \"active_power_kw\"\nraise_above = {limit_kw}.0\nclear_below = {}.0\nhold_s = 0\n",
+        limit_kw - 20
+    )
+}
+
+/// 15 minutes a step; the register goes up by 10 kWh.
+fn step(gateway: &mut Publisher, name: &str, quarter: u32, kw: u32) {
+    let text = reading(name, 15 * quarter, 10 * quarter + 1, 10 * quarter);
+    let text = text.replace("}}", &format!(r#","active_power_kw":{kw}}}}}"#));
+    gateway.publish(&telemetry("GW-1"), text);
+    gateway.clock(&at(15 * quarter));
+}
+
+#[test]
+fn a_changed_folder_is_taken_over_and_a_faulty_one_is_told_and_left() {
+    let folder = folder();
+    let zone = zone::write(folder.path(), &[meter("a")], &alerts(100));
+    let (broker, data) = (Mosquitto::start(), folder.path().join("data"));
+    let collector = Collector::start(&zone, &data, &broker.url());
+    let told = |what: &str| collector.stderr().matches(what).count();
+    let mut gateway = Publisher::connect(broker.port(), ZONE);
+    gateway.clock(&at(0));
+    step(&mut gateway, "a", 0, 50);
+    step(&mut gateway, "b", 0, 50);
+    assert_eq!(refusals(&data, "unknown_meter"), 1);
+
+    // A meter more and another limit: seen without a signal.
+    zone::write(folder.path(), &[meter("a"), meter("b")], &alerts(200));
+    until(SOON, "the changed folder is taken over", || (told(TAKEN) == 1).then_some(()));
+    for quarter in 1..5 {
+        step(&mut gateway, "a", quarter, 150);
+        step(&mut gateway, "b", quarter, 150);
+    }
+    assert_eq!(gateway.heard("alert/load"), Vec::<String>::new(), "150 kW are no more than 200");
+    step(&mut gateway, "b", 5, 250);
+    assert_eq!(gateway.heard("alert/load/M-b").len(), 1);
+
+    // A faulty line: told with file and line, and the collector goes on as before.
+    let meters = std::fs::read_to_string(zone.join("meters.csv")).unwrap();
+    std::fs::write(zone.join("meters.csv"), meters.replace("M-b,E-b", "M-b,E-nobody")).unwrap();
+    collector.hang_up();
+    until(SOON, "the fault is told", || (0 < told("meters.csv:3")).then_some(()));
+    assert_eq!((0 < told(KEPT), told(TAKEN)), (true, 1));
+    step(&mut gateway, "b", 6, 150);
+    // A meter less would take its part out of all earlier sums.
+    zone::write(folder.path(), &[meter("b")], &alerts(200));
+    collector.hang_up();
+    until(SOON, "the missing meter is told", || (0 < told("of meter M-a is gone from meters.csv")).then_some(()));
+    step(&mut gateway, "a", 6, 50);
+    // The collector's time zone cannot change under its days.
+    let text = std::fs::read_to_string(zone.join("zone.toml")).unwrap();
+    zone::write(folder.path(), &[meter("a"), meter("b")], &alerts(200));
+    std::fs::write(zone.join("zone.toml"), text.replace("Asia/Shanghai", "Asia/Tokyo")).unwrap();
+    collector.hang_up();
+    until(SOON, "the time zone is told", || (0 < told("time_zone in zone.toml has changed")).then_some(()));
+    assert_eq!(told(TAKEN), 1);
+    // Back to the good one, and on.
+    zone::write(folder.path(), &[meter("a"), meter("b")], &alerts(200));
+    collector.hang_up();
+    until(SOON, "the good folder is taken over", || (1 < told(TAKEN)).then_some(()));
+    step(&mut gateway, "a", 7, 50);
+    step(&mut gateway, "b", 7, 150);
+
+    // From the first reading to the last, whatever was read in between: a from 0 to 70 kWh, b from 10 to 70.
+    let kwh = |entity: &str| count(&data, &format!("SELECT CAST(SUM(kwh) AS INTEGER) FROM energy WHERE entity = '{entity}'"));
+    assert_eq!((kwh("E-a"), kwh("E-b"), kwh(ZONE)), (70, 60, 130));
+    let alerts = gateway.heard("alert/load/M-b");
+    assert!(alerts.len() == 2 && alerts[1].contains("cleared"), "{alerts:?}");
+    collector.stop();
+}
