@@ -262,6 +262,7 @@ fn trouble_v3(error: rumqttc::ConnectionError) -> Trouble {
             reason @ (Code::NotAuthorized | Code::BadUserNamePassword | Code::BadClientId | Code::RefusedProtocolVersion),
         ) => Trouble::Refused(format!("{reason:?}")),
         ConnectionError::RequestsDone => Trouble::Done,
+        ConnectionError::Tls(under) => handshake(&under),
         other => lost(&other),
     }
 }
@@ -281,9 +282,18 @@ fn trouble_v5(error: v5::ConnectionError) -> Trouble {
             | Code::Banned),
         ) => Trouble::Refused(format!("{reason:?}")),
         ConnectionError::RequestsDone => Trouble::Done,
+        ConnectionError::Tls(under) => handshake(&under),
         // This one does not say what lies under it.
         ConnectionError::MqttState(StateError::Deserialization(under)) => lost(&under),
         other => lost(&other),
+    }
+}
+
+/// A handshake that was cut short may be a broker that restarts, or one that does not speak TLS.
+fn handshake(under: &rumqttc::TlsError) -> Trouble {
+    match lost(under) {
+        Trouble::Lost(error) => Trouble::Lost(format!("{error} in the handshake; does the broker speak TLS at this port?")),
+        other => other,
     }
 }
 
