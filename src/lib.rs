@@ -12,6 +12,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod engine;
+pub mod explain;
 pub mod http;
 pub mod influx;
 pub mod ledger;

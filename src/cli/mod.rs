@@ -8,6 +8,7 @@ mod claims;
 mod collect;
 #[cfg(feature = "demo")]
 mod demo;
+mod explain;
 mod influx;
 mod output;
 mod rank;
@@ -59,6 +60,8 @@ enum Command {
     Rank(rank::Arguments),
     /// Zero-carbon park and factory indicators, or the inventory of emissions, of one year.
     Report(report::Arguments),
+    /// Show where an entity's carbon at a moment comes from: factors, meters, intervals, readings.
+    Explain(explain::Arguments),
     /// Recompute carbon, standard coal and cost with the zone folder's present factors and tariff; the old figures stay readable with --as-known-on.
     Restate(restate::Arguments),
     /// Copy a data folder's ledger as of one moment, while its collector runs or not.
@@ -243,6 +246,7 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         Command::Show(arguments) => show(&arguments)?,
         Command::Rank(arguments) => rank::execute(&arguments)?,
         Command::Report(arguments) => report::execute(&arguments)?,
+        Command::Explain(arguments) => explain::execute(&arguments)?,
         Command::Restate(arguments) => restate::execute(&arguments)?,
         Command::Backup(arguments) => {
             let bytes = store::backup::backup(&arguments.data, &arguments.to)?;

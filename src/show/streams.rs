@@ -95,7 +95,8 @@ fn data_span(ledger: &Connection, wanted: &mut Resolved) -> Result<Option<(Milli
     Ok(first.zip(last).map(|(first, last)| (wanted.calendar.year(Millis(first)).start, Millis(last).plus_ms(HOUR_MS))))
 }
 
-fn year_factors(ledger: &Connection) -> Result<FxHashMap<(String, i16), Factor>, ShowError> {
+/// Factors by name and year that no book uses.
+pub fn year_factors(ledger: &Connection) -> Result<FxHashMap<(String, i16), Factor>, ShowError> {
     let mut statement = ledger.prepare("SELECT name, year, mg_per_unit, tier, version FROM year_factor_row")?;
     let rows = statement.query_map([], |row| {
         Ok(((row.get(0)?, row.get(1)?), Factor { mg_per_unit: row.get(2)?, tier: row.get(3)?, source: row.get(4)? }))

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("show", &["domain", "accounting", "wire", "store"]),
     ("report", &["domain", "accounting", "wire", "store", "show"]),
     ("rank", &["domain", "accounting", "wire", "store", "claims", "show", "report"]),
+    ("explain", &["domain", "ledger", "accounting", "wire", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
     (
@@ -47,6 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "show",
             "report",
             "rank",
+            "explain",
             "verify",
             "savings",
             "claims",

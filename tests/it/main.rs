@@ -17,6 +17,7 @@ mod crash;
 mod dashboards;
 mod demo;
 mod disk;
+mod explain;
 mod gauges;
 mod influx;
 mod layers;

@@ -8,6 +8,7 @@ pub mod influxd;
 pub mod ledger;
 pub mod mosquitto;
 pub mod office;
+pub mod plant;
 pub mod publisher;
 pub mod zone;
 
