@@ -3,6 +3,7 @@
 //! Pure. Invariant: every product is exact, so that the sum over parts equals the product of the sum.
 
 pub mod apportion;
+pub mod demand;
 pub mod market;
 
 use crate::domain::calendar::LocalCalendar;

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod explain;
+pub mod export;
 pub mod http;
 pub mod influx;
 pub mod ledger;

@@ -9,12 +9,14 @@ mod collect;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod export;
 mod influx;
 mod output;
 mod rank;
 mod report;
 mod restate;
 mod savings;
+mod show;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,7 +28,8 @@ use output::Format;
 
 use crate::config::check;
 use crate::config::fault::Fault;
-use crate::show::{self, By, Selection, ShowError};
+use crate::export::ExportError;
+use crate::show::ShowError;
 use crate::store::{self, StoreError};
 use crate::verify::{self, VerifyError};
 
@@ -54,14 +57,17 @@ enum Command {
     Check(CheckArguments),
     /// Run a read-only SQL statement over the ledger's views (energy, carbon, reading, alert, meter and more).
     Query(QueryArguments),
-    /// Show energy, carbon, cost, alerts, meters, data quality or refusals.
-    Show(ShowArguments),
+    /// Show energy, carbon, cost, demand, alerts, meters, data quality or refusals.
+    #[command(subcommand)]
+    Show(show::Subject),
     /// Rank the entities by energy, carbon, cost, or what could be avoided, each with the reason for its place.
     Rank(rank::Arguments),
     /// Zero-carbon park and factory indicators, or the inventory of emissions, of one year.
     Report(report::Arguments),
     /// Show where an entity's carbon at a moment comes from: factors, meters, intervals, readings.
     Explain(explain::Arguments),
+    /// Write measurements into CSV or Parquet files for other programs.
+    Export(export::Arguments),
     /// Recompute carbon, standard coal and cost with the zone folder's present factors and tariff; the old figures stay readable with --as-known-on.
     Restate(restate::Arguments),
     /// Copy a data folder's ledger as of one moment, while its collector runs or not.
@@ -107,38 +113,6 @@ struct QueryArguments {
     flux: Option<String>,
     #[command(flatten)]
     services: influx::Services,
-    #[command(flatten)]
-    reading: Reading,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Subject {
-    Energy,
-    Carbon,
-    Cost,
-    Alerts,
-    Meters,
-    Quality,
-    Refusals,
-}
-
-#[derive(Args)]
-struct ShowArguments {
-    subject: Subject,
-    /// Id or name of an entity, or the zone's id; may be given several times.
-    #[arg(long)]
-    entity: Vec<String>,
-    /// From this moment on: a date, a local time, or a time with offset.
-    #[arg(long)]
-    from: Option<String>,
-    /// Before this moment (exclusive).
-    #[arg(long)]
-    to: Option<String>,
-    #[arg(long, value_enum, default_value_t = By::Total)]
-    by: By,
-    /// Energy, carbon and cost as they were known at this moment: without later corrections, with the factors and prices of then.
-    #[arg(long, value_name = "TIME")]
-    as_known_on: Option<String>,
     #[command(flatten)]
     reading: Reading,
 }
@@ -209,6 +183,17 @@ impl From<ShowError> for CliError {
     }
 }
 
+impl From<ExportError> for CliError {
+    fn from(error: ExportError) -> CliError {
+        match error {
+            ExportError::Show(error) => error.into(),
+            ExportError::Store(error) => error.into(),
+            ExportError::NoParquet => CliError::Usage(error.to_string()),
+            ExportError::File { .. } | ExportError::Type { .. } => CliError::Failure(error.into()),
+        }
+    }
+}
+
 impl From<VerifyError> for CliError {
     fn from(error: VerifyError) -> CliError {
         match error {
@@ -243,10 +228,11 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         Command::Collect(arguments) => collect::execute(arguments)?,
         Command::Check(arguments) => check(&arguments)?,
         Command::Query(arguments) => query(&arguments)?,
-        Command::Show(arguments) => show(&arguments)?,
+        Command::Show(subject) => show::execute(&subject)?,
         Command::Rank(arguments) => rank::execute(&arguments)?,
         Command::Report(arguments) => report::execute(&arguments)?,
         Command::Explain(arguments) => explain::execute(&arguments)?,
+        Command::Export(arguments) => export::execute(&arguments)?,
         Command::Restate(arguments) => restate::execute(&arguments)?,
         Command::Backup(arguments) => {
             let bytes = store::backup::backup(&arguments.data, &arguments.to)?;
@@ -294,26 +280,6 @@ fn query(arguments: &QueryArguments) -> Result<(), CliError> {
         other => other.into(),
     })?;
     Ok(printer.finish()?)
-}
-
-fn show(arguments: &ShowArguments) -> Result<(), CliError> {
-    let ledger = store::open_to_read(&arguments.reading.data)?;
-    let selection = Selection {
-        entities: arguments.entity.clone(),
-        from: arguments.from.clone(),
-        to: arguments.to.clone(),
-        as_known_on: arguments.as_known_on.clone(),
-    };
-    let table = match arguments.subject {
-        Subject::Energy => show::books::energy(&ledger, &selection, arguments.by)?,
-        Subject::Carbon => show::books::carbon(&ledger, &selection, arguments.by)?,
-        Subject::Cost => show::cost::cost(&ledger, &selection, arguments.by)?,
-        Subject::Alerts => show::lists::alerts(&ledger, &selection)?,
-        Subject::Meters => show::lists::meters(&ledger, &selection)?,
-        Subject::Quality => show::lists::quality(&ledger, &selection)?,
-        Subject::Refusals => show::lists::refusals(&ledger)?,
-    };
-    Ok(output::print(&table, arguments.reading.output)?)
 }
 
 fn verify(arguments: &VerifyArguments) -> Result<ExitCode, CliError> {

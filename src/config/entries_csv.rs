@@ -11,10 +11,13 @@ use crate::domain::declared::{Entry, EntryKind};
 use crate::domain::entity::named;
 use crate::domain::factors::{FactorSet, FactorTier, Found, MissingFactor, PerUnit};
 use crate::domain::substances::{CombustionGas, GwpSet};
-use crate::domain::units::{MgPerUnit, Quantity};
+use crate::domain::units::{MgCePerUnit, MgPerUnit, Quantity};
 
 const HEADER: &[&str] =
     &["id", "entity", "from", "to", "kind", "substance", "quantity", "unit", "factor_kg_co2e", "factor_source", "recorded"];
+
+/// Stands for the year of an entry whose period is a fault, so that the rest of its line is still judged.
+const NO_YEAR: i16 = 2023;
 
 named! {
     Mass {
@@ -56,7 +59,13 @@ fn entry(row: &mut Row, known: &Known) -> Option<Vec<Entry>> {
         row.refuse::<()>("substance", "what was used, released or taken up", "name it");
     }
     let counted = kind.and_then(|kind| amount(row, kind));
-    let streams = kind.and_then(|kind| streams(row, kind, known));
+    // Factors are those of the year in which the entry begins.
+    let year = period.map_or(NO_YEAR, |(from, _)| from.year());
+    let mut streams = kind.and_then(|kind| streams(row, (kind, year), known));
+    // A fuel's first stream is its CO2, or all of it where the entry has a factor of its own.
+    if let (Some(EntryKind::Fuel), Some(first)) = (kind, streams.as_mut().and_then(|streams| streams.first_mut())) {
+        first.coal = known.factors.and_then(|set| set.coal_of_fuel(row.field("substance"), year));
+    }
     let (from, to) = period?;
     let (amount, unit) = counted?;
     let (id, entity, kind, recorded) = (id?, entity?, kind?, recorded?);
@@ -70,6 +79,7 @@ fn entry(row: &mut Row, known: &Known) -> Option<Vec<Entry>> {
         amount,
         unit: unit.clone(),
         factor: stream.factor,
+        coal: stream.coal,
         tier: stream.tier.as_str().to_owned(),
         version: stream.version,
         source: stream.source,
@@ -124,12 +134,13 @@ fn amount(row: &mut Row, kind: EntryKind) -> Option<(Quantity, String)> {
 struct Stream {
     name: String,
     factor: MgPerUnit,
+    coal: Option<MgCePerUnit>,
     tier: FactorTier,
     version: String,
     source: String,
 }
 
-fn streams(row: &mut Row, kind: EntryKind, known: &Known) -> Option<Vec<Stream>> {
+fn streams(row: &mut Row, (kind, year): (EntryKind, i16), known: &Known) -> Option<Vec<Stream>> {
     if row.has("factor_kg_co2e") {
         return own_factor(row, kind).map(|stream| vec![stream]);
     }
@@ -141,13 +152,16 @@ fn streams(row: &mut Row, kind: EntryKind, known: &Known) -> Option<Vec<Stream>>
     let of = |name: String, found: Found<'_, MgPerUnit>| Stream {
         name,
         factor: found.factor,
+        coal: None,
         tier: found.tier,
         version: found.version.to_owned(),
         source: set.source_of(found.version).unwrap_or_default().to_owned(),
     };
     let found = match kind {
-        EntryKind::Fuel => fuel(row, set, known.gwp).map(|streams| streams.into_iter().map(|(name, found)| of(name, found)).collect()),
-        EntryKind::Process => set.process_input(substance).map(|found| vec![of(substance.to_owned(), found)]),
+        EntryKind::Fuel => {
+            fuel(row, set, (known.gwp, year)).map(|streams| streams.into_iter().map(|(name, found)| of(name, found)).collect())
+        }
+        EntryKind::Process => set.process_input(substance, year).map(|found| vec![of(substance.to_owned(), found)]),
         EntryKind::TopUp => {
             set.gas_released(known.gwp, substance).map(|found| vec![of(format!("{substance} (GWP {})", known.gwp.as_str()), found)])
         }
@@ -166,16 +180,16 @@ fn streams(row: &mut Row, kind: EntryKind, known: &Known) -> Option<Vec<Stream>>
 }
 
 /// A fuel's CO2, and CH4 and N2O where the library knows how it burns.
-fn fuel<'s>(row: &mut Row, set: &'s FactorSet, gwp: GwpSet) -> Result<Vec<(String, Found<'s, MgPerUnit>)>, MissingFactor> {
+fn fuel<'s>(row: &mut Row, set: &'s FactorSet, (gwp, year): (GwpSet, i16)) -> Result<Vec<(String, Found<'s, MgPerUnit>)>, MissingFactor> {
     let code = row.field("substance");
-    let (co2, per) = set.fuel_burnt(code)?;
+    let (co2, per) = set.fuel_burnt(code, year)?;
     let by_volume = row.field("unit") == PerUnit::NormalCubicMetre.as_str();
     if by_volume != (per == PerUnit::NormalCubicMetre) {
         row.refuse::<()>("unit", if by_volume { "g, kg or t for this fuel" } else { "Nm3 for this fuel" }, "correct it");
     }
     let mut streams = vec![(format!("{code} CO2"), co2)];
     for gas in CombustionGas::ALL.iter().copied() {
-        let found = set.combustion_of_fuel(code, gas, gwp)?;
+        let found = set.combustion_of_fuel(code, (gas, gwp), year)?;
         streams.extend(found.map(|found| (format!("{code} {} (GWP {})", gas.as_str(), gwp.as_str()), found)));
     }
     Ok(streams)
@@ -191,6 +205,7 @@ fn own_factor(row: &mut Row, kind: EntryKind) -> Option<Stream> {
     Some(Stream {
         name: row.field("substance").to_owned(),
         factor: MgPerUnit(sign * factor?),
+        coal: None,
         tier: FactorTier::EntityContract,
         version: format!("entries.csv/{}", row.field("id")),
         source: row.field("factor_source").to_owned(),

@@ -5,8 +5,8 @@ use std::path::Path;
 use jiff::civil::Date;
 
 use super::factor_lists;
-use super::fault::{Fault, joined};
-use super::source_text;
+use super::fault::Fault;
+use super::named_set::{self, keep};
 use super::toml_table::{Cell, Table, TomlFile};
 use super::zone_toml::SetRef;
 use crate::domain::decimal::Decimal;
@@ -32,35 +32,8 @@ pub fn find(folder: &Path, wanted: &SetRef, faults: &mut Vec<Fault>) -> Option<F
     if let Some((_, files)) = BUILT_IN.iter().find(|(name, _)| *name == wanted.name) {
         return keep(read(files), faults);
     }
-    let unknown = |seen: String| Fault {
-        file: "zone.toml".to_owned(),
-        line: Some(wanted.line),
-        key: "zone.factors".to_owned(),
-        seen,
-        wanted: format!("{} or the path of a .toml file", joined(BUILT_IN.map(|(name, _)| name))),
-        remedy: "correct it".to_owned(),
-    };
-    let is_file = Path::new(&wanted.name).extension().is_some_and(|extension| extension == "toml");
-    if !is_file {
-        faults.push(unknown(format!("{:?}", wanted.name)));
-        return None;
-    }
-    match source_text::read(folder, &wanted.name) {
-        Ok(Some(text)) => keep(read(&[(&wanted.name, &text)]), faults),
-        Ok(None) => {
-            faults.push(unknown(format!("no file {:?}", wanted.name)));
-            None
-        }
-        Err(fault) => {
-            faults.push(*fault);
-            None
-        }
-    }
-}
-
-fn keep((set, mut found): (Option<FactorSet>, Vec<Fault>), faults: &mut Vec<Fault>) -> Option<FactorSet> {
-    faults.append(&mut found);
-    set
+    let text = named_set::file(folder, wanted, "zone.factors", &BUILT_IN.map(|(name, _)| name), faults)?;
+    keep(read(&[(&wanted.name, &text)]), faults)
 }
 
 /// The set that the files (name, text) make together, complete if there are no faults.

@@ -3,6 +3,7 @@
 //! Nothing behind this module meets a value that it has not checked.
 
 pub mod alerts_toml;
+mod allocations_csv;
 pub mod assets_toml;
 pub mod broker;
 pub mod calendar_csv;
@@ -13,9 +14,11 @@ pub mod entries_csv;
 mod factor_lists;
 pub mod factors;
 pub mod fault;
+mod indicators_csv;
 pub mod influx;
 pub mod meter_links;
 pub mod meters_csv;
+mod named_set;
 pub mod settings;
 pub mod source_text;
 pub mod supplies_csv;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use jiff::civil::Date;
 
-use super::fault::{Fault, joined};
-use super::source_text;
+use super::fault::Fault;
+use super::named_set::{self, keep};
 use super::toml_table::{Cell, Table, TomlFile};
 use super::zone_toml::SetRef;
 use crate::domain::channel::Carrier;
@@ -23,34 +23,8 @@ pub fn find(folder: &Path, wanted: &SetRef, faults: &mut Vec<Fault>) -> Option<T
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == wanted.name) {
         return keep(read(&format!("{name}.toml"), text), faults);
     }
-    let unknown = |seen: String| Fault {
-        file: "zone.toml".to_owned(),
-        line: Some(wanted.line),
-        key: "zone.tariff".to_owned(),
-        seen,
-        wanted: format!("{} or the path of a .toml file", joined(BUILT_IN.map(|(name, _)| name))),
-        remedy: "correct it".to_owned(),
-    };
-    if Path::new(&wanted.name).extension().is_none_or(|extension| extension != "toml") {
-        faults.push(unknown(format!("{:?}", wanted.name)));
-        return None;
-    }
-    match source_text::read(folder, &wanted.name) {
-        Ok(Some(text)) => keep(read(&wanted.name, &text), faults),
-        Ok(None) => {
-            faults.push(unknown(format!("no file {:?}", wanted.name)));
-            None
-        }
-        Err(fault) => {
-            faults.push(*fault);
-            None
-        }
-    }
-}
-
-fn keep((tariff, mut found): (Option<Tariff>, Vec<Fault>), faults: &mut Vec<Fault>) -> Option<Tariff> {
-    faults.append(&mut found);
-    tariff
+    let text = named_set::file(folder, wanted, "zone.tariff", &BUILT_IN.map(|(name, _)| name), faults)?;
+    keep(read(&wanted.name, &text), faults)
 }
 
 /// The tariff, complete if there are no faults.

@@ -5,15 +5,16 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 
 use super::fault::Fault;
+use super::meter_links::MeterList;
 use super::meters_csv::KnownEntities;
 use super::zone_toml::ZoneToml;
 use super::{
-    alerts_toml, assets_toml, calendar_csv, entities_geojson, entries_csv, factors, meters_csv, source_text, supplies_csv, tariffs,
-    zone_toml,
+    alerts_toml, allocations_csv, assets_toml, calendar_csv, entities_geojson, entries_csv, factors, indicators_csv, meters_csv,
+    source_text, supplies_csv, tariffs, zone_toml,
 };
 use crate::domain::alert_rules::AlertRules;
 use crate::domain::calendar::DayTypes;
-use crate::domain::channel::{Carrier, ChannelKind};
+use crate::domain::channel::{Carrier, Channel, ChannelKind, Direction};
 use crate::domain::declared::Declared;
 use crate::domain::entity::EntityIndex;
 use crate::domain::factors::{CoalBasis, FactorSet, MissingFactor};
@@ -49,7 +50,8 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
     let day_types = text(source_text::read(folder, "calendar.csv"), &mut faults)
         .map_or_else(DayTypes::default, |text| kept(calendar_csv::read(&text), &mut faults));
     let factors = zone_toml.as_ref().and_then(|zone| factors::find(folder, &zone.factors, &mut faults));
-    let declared = declared(folder, zone_toml.as_ref(), ids, factors.as_ref(), &mut faults);
+    let is_shared = |id: &str| meters.as_ref().is_none_or(|meters| has_import_register(meters, id));
+    let declared = declared(folder, zone_toml.as_ref(), ids, &is_shared, factors.as_ref(), &mut faults);
     let tariff = zone_toml.as_ref().and_then(|zone| zone.tariff.as_ref()).map(|tariff| tariffs::find(folder, tariff, &mut faults));
     let places = zone_toml.as_ref().map(|zone| (zone.region_line, zone.zone_line));
     let zone = match (zone_toml.and_then(|zone| zone.profile), entities, meters) {
@@ -85,6 +87,7 @@ fn declared(
     folder: &Path,
     zone: Option<&ZoneToml>,
     ids: Option<&FxHashMap<String, EntityIndex>>,
+    is_shared: &dyn Fn(&str) -> bool,
     factors: Option<&FactorSet>,
     faults: &mut Vec<Fault>,
 ) -> Declared {
@@ -98,7 +101,22 @@ fn declared(
     let certificates =
         text(source_text::read(folder, "certificates.csv"), faults).map(|text| kept(supplies_csv::certificates(&text, &known), faults));
     let supplies = contracts.into_iter().chain(certificates).flatten().collect();
-    Declared { entries: entries.unwrap_or_default(), supplies }
+    let indicators = text(source_text::read(folder, "indicators.csv"), faults).map(|text| kept(indicators_csv::read(&text), faults));
+    let allocations = text(source_text::read(folder, "allocations.csv"), faults)
+        .map(|text| kept(allocations_csv::read(&text, &known, is_shared), faults));
+    Declared {
+        allocations: allocations.unwrap_or_default(),
+        entries: entries.unwrap_or_default(),
+        supplies,
+        indicators: indicators.unwrap_or_default(),
+    }
+}
+
+/// Whether a meter is a device that counts an import.
+fn has_import_register(meters: &MeterList, id: &str) -> bool {
+    let is_register = |channel: &Channel| channel.direction == Direction::Import && channel.register().is_some();
+    let Some(meter) = meters.meters.iter().find(|meter| &*meter.id == id) else { return false };
+    meter.channels.iter().filter_map(|channel| meters.channels.get(channel.0 as usize)).any(is_register)
 }
 
 fn text(read: Result<Option<String>, Box<Fault>>, faults: &mut Vec<Fault>) -> Option<String> {

@@ -6,7 +6,8 @@
 use jiff::civil::Date;
 
 use super::entity::named;
-use super::units::{MgPerUnit, MicrogramsCo2e, Quantity};
+use super::tariff::Validity;
+use super::units::{MgCePerUnit, MgPerUnit, MicrogramsCo2e, Quantity};
 
 named! {
     EntryKind {
@@ -60,6 +61,8 @@ pub struct Entry {
     pub unit: String,
     /// Below zero for a sink.
     pub factor: MgPerUnit,
+    /// Standard coal by heat content, of a fuel's CO2 only, so that none counts twice.
+    pub coal: Option<MgCePerUnit>,
     pub tier: String,
     pub version: String,
     /// Where the factor comes from, in words.
@@ -102,8 +105,41 @@ pub struct Supply {
     pub recorded: Date,
 }
 
+named! {
+    /// What a zero-carbon park has to show and no meter tells.
+    IndicatorKind {
+        SolidWasteUse = "industrial_solid_waste_use_pct",
+        WasteHeatUse = "waste_heat_use_pct",
+        WaterReuse = "industrial_water_reuse_pct",
+    }
+}
+
+/// An indicator of one local year, as the zone states it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Indicator {
+    pub kind: IndicatorKind,
+    pub year: i16,
+    /// Thousandths of a percent.
+    pub thousandths_pct: i64,
+    pub source: String,
+    pub recorded: Date,
+}
+
+/// A tenant's share in what a shared meter counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    pub meter: String,
+    pub entity: String,
+    /// Thousandths of a percent; those of a meter and a time are 100,000 together.
+    pub thousandths_pct: i64,
+    pub valid: Validity,
+    pub source: String,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
+    pub allocations: Vec<Allocation>,
     pub entries: Vec<Entry>,
     pub supplies: Vec<Supply>,
+    pub indicators: Vec<Indicator>,
 }

@@ -203,9 +203,9 @@ impl FactorSet {
     pub fn carbon(&self, profile: &Profile, carrier: Carrier, year: i16) -> Result<Applied<'_, MgPerUnit>, MissingFactor> {
         match carrier {
             Carrier::Electricity => self.electricity(GridMethod::Average, &profile.region, year),
-            Carrier::NaturalGas => self.gas_carbon(&profile.gas),
-            Carrier::Heat => self.heat_carbon(Decimal::from(1), FactorTier::Standard),
-            Carrier::Steam => self.heat_carbon(steam_mj_per_kg(profile)?, FactorTier::Declared),
+            Carrier::NaturalGas => self.gas_carbon(&profile.gas, year),
+            Carrier::Heat => self.heat_carbon(Decimal::from(1), FactorTier::Standard, year),
+            Carrier::Steam => self.heat_carbon(steam_mj_per_kg(profile)?, FactorTier::Declared, year),
             Carrier::Water | Carrier::Production | Carrier::Weather => return Ok(Applied::NotApplicable),
         }
         .map(Applied::Factor)
@@ -221,13 +221,13 @@ impl FactorSet {
     ) -> Result<Applied<'_, MgCePerUnit>, MissingFactor> {
         match (carrier, basis) {
             (Carrier::Electricity, CoalBasis::Calorific) => {
-                self.coal_of(COAL_ELECTRICITY_CALORIFIC, Decimal::from(1), FactorTier::Standard)
+                self.coal_of(COAL_ELECTRICITY_CALORIFIC, Decimal::from(1), FactorTier::Standard, year)
             }
             (Carrier::Electricity, CoalBasis::Primary) => self.primary_electricity(&profile.region, year),
-            (Carrier::NaturalGas, _) => self.gas_coal(&profile.gas),
-            (Carrier::Heat, _) => self.coal_of(COAL_HEAT, Decimal::from(1), FactorTier::Standard),
-            (Carrier::Steam, _) => self.coal_of(COAL_HEAT, steam_mj_per_kg(profile)?, FactorTier::Declared),
-            (Carrier::Water, _) => self.coal_of(COAL_FRESH_WATER, Decimal::from(1), FactorTier::Standard),
+            (Carrier::NaturalGas, _) => self.gas_coal(&profile.gas, year),
+            (Carrier::Heat, _) => self.coal_of(COAL_HEAT, Decimal::from(1), FactorTier::Standard, year),
+            (Carrier::Steam, _) => self.coal_of(COAL_HEAT, steam_mj_per_kg(profile)?, FactorTier::Declared, year),
+            (Carrier::Water, _) => self.coal_of(COAL_FRESH_WATER, Decimal::from(1), FactorTier::Standard, year),
             (Carrier::Production | Carrier::Weather, _) => return Ok(Applied::NotApplicable),
         }
         .map(Applied::Factor)
@@ -245,16 +245,16 @@ impl FactorSet {
         Ok(Found { factor: found.mg_per_kwh, tier, version: &found.from.id })
     }
 
-    /// The latest version of a fuel.
+    /// The edition of a fuel that holds in a year.
     #[must_use]
-    pub fn fuel(&self, code: &str) -> Option<&Fuel> {
-        latest(&self.fuels, |fuel| &*fuel.code == code, |fuel| &fuel.from)
+    pub fn fuel(&self, code: &str, year: i16) -> Option<&Fuel> {
+        edition(&self.fuels, |fuel| &*fuel.code == code, |fuel| &fuel.from, year)
     }
 
-    /// The latest version of a coal equivalent.
+    /// The edition of a coal equivalent that holds in a year.
     #[must_use]
-    pub fn coal_equivalent(&self, code: &str) -> Option<&CoalEquivalent> {
-        latest(&self.coal, |coal| &*coal.code == code, |coal| &coal.from)
+    pub fn coal_equivalent(&self, code: &str, year: i16) -> Option<&CoalEquivalent> {
+        edition(&self.coal, |coal| &*coal.code == code, |coal| &coal.from, year)
     }
 
     /// Every value's provenance.
@@ -283,41 +283,64 @@ impl FactorSet {
         Ok(Found { factor: found.mg_ce, tier, version: &found.from.id })
     }
 
-    fn gas_carbon(&self, gas: &GasSupply) -> Result<Found<'_, MgPerUnit>, MissingFactor> {
-        let (fuel, heat_mj, tier) = self.gas(gas)?;
+    fn gas_carbon(&self, gas: &GasSupply, year: i16) -> Result<Found<'_, MgPerUnit>, MissingFactor> {
+        let (fuel, heat_mj, tier) = self.gas(gas, year)?;
         let factor = heat_mj.and_then(|heat_mj| fuel.mg_of(heat_mj));
         found(factor, tier, &fuel.from)
     }
 
-    fn gas_coal(&self, gas: &GasSupply) -> Result<Found<'_, MgCePerUnit>, MissingFactor> {
+    fn gas_coal(&self, gas: &GasSupply, year: i16) -> Result<Found<'_, MgCePerUnit>, MissingFactor> {
         /// MJ to kJ, and kg to mg.
         const MG_AND_KJ: i64 = 1_000 * 1_000_000;
-        let (fuel, heat_mj, tier) = self.gas(gas)?;
+        let (fuel, heat_mj, tier) = self.gas(gas, year)?;
         let factor = heat_mj.and_then(|heat_mj| heat_mj.times(Decimal::from(MG_AND_KJ))?.divided_rounded(self.kj_per_kgce));
         found(factor.map(MgCePerUnit), tier, &fuel.from)
     }
 
     /// The fuel, and the heat in a metered cubic metre.
-    pub(super) fn gas(&self, gas: &GasSupply) -> Result<(&Fuel, Result<Decimal, DecimalError>, FactorTier), MissingFactor> {
+    pub(super) fn gas(&self, gas: &GasSupply, year: i16) -> Result<(&Fuel, Result<Decimal, DecimalError>, FactorTier), MissingFactor> {
         let missing = || MissingFactor::Code { set: self.id.clone(), what: "fuel natural_gas" };
-        let fuel = self.fuel(FUEL_NATURAL_GAS).ok_or_else(missing)?;
+        let fuel = self.fuel(FUEL_NATURAL_GAS, year).ok_or_else(missing)?;
         let tier = if gas.heat_value_mj_per_nm3.is_some() { FactorTier::Declared } else { FactorTier::Standard };
+        let tier = fuel.from.tier_in(year, tier);
         Ok((fuel, gas.heat_value_mj_per_nm3.unwrap_or(fuel.heat_value_mj).times(gas.nm3_per_m3), tier))
     }
 
-    fn heat_carbon(&self, heat_mj: Decimal, tier: FactorTier) -> Result<Found<'_, MgPerUnit>, MissingFactor> {
+    fn heat_carbon(&self, heat_mj: Decimal, tier: FactorTier, year: i16) -> Result<Found<'_, MgPerUnit>, MissingFactor> {
         let missing = || MissingFactor::Code { set: self.id.clone(), what: "heat factor" };
-        let heat = self.heat.iter().max_by_key(|heat| heat.from.year).ok_or_else(missing)?;
+        let heat = edition(&self.heat, |_| true, |heat| &heat.from, year).ok_or_else(missing)?;
         let factor = heat_mj.times(Decimal::from(heat.mg_per_mj.0)).and_then(Decimal::rounded);
-        found(factor.map(MgPerUnit), tier, &heat.from)
+        found(factor.map(MgPerUnit), heat.from.tier_in(year, tier), &heat.from)
     }
 
-    fn coal_of(&self, code: &'static str, amount: Decimal, tier: FactorTier) -> Result<Found<'_, MgCePerUnit>, MissingFactor> {
+    fn coal_of(&self, code: &'static str, amount: Decimal, tier: FactorTier, year: i16) -> Result<Found<'_, MgCePerUnit>, MissingFactor> {
         let missing = || MissingFactor::Code { set: self.id.clone(), what: code };
-        let coal = self.coal_equivalent(code).ok_or_else(missing)?;
+        let coal = self.coal_equivalent(code, year).ok_or_else(missing)?;
         let factor = amount.times(Decimal::from(coal.mg_ce.0)).and_then(Decimal::rounded);
-        found(factor.map(MgCePerUnit), tier, &coal.from)
+        found(factor.map(MgCePerUnit), coal.from.tier_in(year, tier), &coal.from)
     }
+}
+
+impl Provenance {
+    /// Whether the value holds on the last day of a year.
+    #[must_use]
+    pub fn holds_in(&self, year: i16) -> bool {
+        let last = jiff::civil::date(year, 12, 31);
+        self.valid_from <= last && self.valid_to.is_none_or(|to| last < to)
+    }
+
+    /// The tier of a standard's value in a year: one of a time for which it does not hold is a fallback.
+    #[must_use]
+    pub fn tier_in(&self, year: i16, tier: FactorTier) -> FactorTier {
+        if self.holds_in(year) { tier } else { FactorTier::NationLatest }
+    }
+}
+
+/// The edition of what is wanted that holds in a year, the newest of several, and of one edition what was recorded last; the newest of all if none holds.
+pub(super) fn edition<T>(values: &[T], wanted: impl Fn(&T) -> bool, from: impl Fn(&T) -> &Provenance, year: i16) -> Option<&T> {
+    let rank = |value: &T| (from(value).holds_in(year), from(value).year);
+    let better = |one: &&T, other: &&T| rank(one).cmp(&rank(other)).then_with(|| from(one).recorded.cmp(&from(other).recorded));
+    values.iter().filter(|value| wanted(value)).max_by(better)
 }
 
 /// The newest edition of what is wanted.

@@ -11,5 +11,6 @@ pub mod entity;
 pub mod factors;
 pub mod substances;
 pub mod tariff;
+pub mod tree;
 pub mod units;
 pub mod zone;

@@ -4,8 +4,8 @@
 
 use super::decimal::{Decimal, DecimalError};
 use super::entity::named;
-use super::factors::{FactorSet, FactorTier, Found, Fuel, MissingFactor, PerUnit, Provenance, found, latest};
-use super::units::MgPerUnit;
+use super::factors::{FactorSet, FactorTier, Found, Fuel, MissingFactor, PerUnit, Provenance, edition, found, latest};
+use super::units::{MgCePerUnit, MgPerUnit};
 use super::zone::Profile;
 
 named! {
@@ -92,33 +92,51 @@ impl FactorSet {
     }
 
     /// mg CO2 per unit of a fuel that is burnt, and the unit.
-    pub fn fuel_burnt(&self, code: &str) -> Result<(Found<'_, MgPerUnit>, PerUnit), MissingFactor> {
-        let fuel = self.fuel_or_missing(code)?;
-        Ok((found(fuel.mg_per_unit(), FactorTier::Standard, &fuel.from)?, fuel.per))
+    pub fn fuel_burnt(&self, code: &str, year: i16) -> Result<(Found<'_, MgPerUnit>, PerUnit), MissingFactor> {
+        let fuel = self.fuel_or_missing(code, year)?;
+        Ok((found(fuel.mg_per_unit(), fuel.from.tier_in(year, FactorTier::Standard), &fuel.from)?, fuel.per))
+    }
+
+    /// Standard coal by heat content in a unit of a fuel: the standard's value, else what follows from its heat value. None for what the set does not know.
+    #[must_use]
+    pub fn coal_of_fuel(&self, code: &str, year: i16) -> Option<MgCePerUnit> {
+        /// MJ to kJ, and kg to mg.
+        const MG_AND_KJ: i64 = 1_000 * 1_000_000;
+        let fuel = self.fuel(code, year)?;
+        if let Some(coal) = self.coal_equivalent(code, year).filter(|coal| coal.per == fuel.per) {
+            return Some(coal.mg_ce);
+        }
+        let mg = fuel.heat_value_mj.times(Decimal::from(MG_AND_KJ)).and_then(|mg| mg.divided_rounded(self.kj_per_kgce));
+        mg.ok().map(MgCePerUnit)
     }
 
     /// mg CO2 per kg of a mineral that goes into a process.
-    pub fn process_input(&self, code: &str) -> Result<Found<'_, MgPerUnit>, MissingFactor> {
-        let process = latest(&self.processes, |process| &*process.code == code, |process| &process.from);
+    pub fn process_input(&self, code: &str, year: i16) -> Result<Found<'_, MgPerUnit>, MissingFactor> {
+        let process = edition(&self.processes, |process| &*process.code == code, |process| &process.from, year);
         let process = process.ok_or_else(|| self.substance("process", code))?;
-        Ok(Found { factor: process.mg_per_kg, tier: FactorTier::Standard, version: &process.from.id })
+        Ok(Found { factor: process.mg_per_kg, tier: process.from.tier_in(year, FactorTier::Standard), version: &process.from.id })
     }
 
     /// Milligrams of CO2 equivalent of CH4 or N2O per unit of a fuel that is burnt. None where the set does not say how the fuel burns.
-    pub fn combustion_of_fuel(&self, code: &str, gas: CombustionGas, set: GwpSet) -> Result<Option<Found<'_, MgPerUnit>>, MissingFactor> {
-        let fuel = self.fuel_or_missing(code)?;
-        self.combustion_of(fuel, Ok(fuel.heat_value_mj), gas, set, FactorTier::Standard)
+    pub fn combustion_of_fuel(
+        &self,
+        code: &str,
+        (gas, set): (CombustionGas, GwpSet),
+        year: i16,
+    ) -> Result<Option<Found<'_, MgPerUnit>>, MissingFactor> {
+        let fuel = self.fuel_or_missing(code, year)?;
+        self.combustion_of((fuel, Ok(fuel.heat_value_mj)), (gas, set), FactorTier::Standard, year)
     }
 
     /// Milligrams of CO2 equivalent of CH4 or N2O per metered cubic metre of the zone's natural gas.
     pub fn combustion_of_gas(
         &self,
         profile: &Profile,
-        gas: CombustionGas,
-        set: GwpSet,
+        (gas, set): (CombustionGas, GwpSet),
+        year: i16,
     ) -> Result<Option<Found<'_, MgPerUnit>>, MissingFactor> {
-        let (fuel, heat_mj, tier) = self.gas(&profile.gas)?;
-        self.combustion_of(fuel, heat_mj, gas, set, tier)
+        let (fuel, heat_mj, tier) = self.gas(&profile.gas, year)?;
+        self.combustion_of((fuel, heat_mj), (gas, set), tier, year)
     }
 
     /// The newest edition of a target.
@@ -129,14 +147,13 @@ impl FactorSet {
 
     fn combustion_of(
         &self,
-        fuel: &Fuel,
-        heat_mj: Result<Decimal, DecimalError>,
-        gas: CombustionGas,
-        set: GwpSet,
+        (fuel, heat_mj): (&Fuel, Result<Decimal, DecimalError>),
+        (gas, set): (CombustionGas, GwpSet),
         tier: FactorTier,
+        year: i16,
     ) -> Result<Option<Found<'_, MgPerUnit>>, MissingFactor> {
         let Some(group) = fuel.combustion else { return Ok(None) };
-        let combustion = latest(&self.combustion, |combustion| combustion.group == group, |combustion| &combustion.from);
+        let combustion = edition(&self.combustion, |combustion| combustion.group == group, |combustion| &combustion.from, year);
         let combustion = combustion.ok_or_else(|| self.substance("combustion group", group.as_str()))?;
         let gwp = self.gwp(set, gas.as_str())?.kg_co2e_per_kg;
         let mg_per_mj = match gas {
@@ -147,8 +164,8 @@ impl FactorSet {
         found(factor, tier, &combustion.from).map(Some)
     }
 
-    fn fuel_or_missing(&self, code: &str) -> Result<&Fuel, MissingFactor> {
-        self.fuel(code).ok_or_else(|| self.substance("fuel", code))
+    fn fuel_or_missing(&self, code: &str, year: i16) -> Result<&Fuel, MissingFactor> {
+        self.fuel(code, year).ok_or_else(|| self.substance("fuel", code))
     }
 
     fn gwp(&self, set: GwpSet, gas: &str) -> Result<&Gwp, MissingFactor> {

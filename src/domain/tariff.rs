@@ -143,6 +143,15 @@ pub struct Tariff {
     pub prices: Vec<FlatPrice>,
 }
 
+/// What a bill adds to the prices of electricity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charges {
+    /// The part of the price that the power factor does not adjust.
+    pub funds: MicroCnyPerUnit,
+    /// Millionths of a yuan for each kW of the month's demand; none where demand costs nothing.
+    pub demand_ucny_per_kw_month: Option<i64>,
+}
+
 /// A band's price over a span of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceSpan {
@@ -151,6 +160,7 @@ pub struct PriceSpan {
     pub band: Band,
     /// None exactly where the band is [`Band::Unpriced`].
     pub price: Option<MicroCnyPerUnit>,
+    pub charges: Charges,
     /// Names the entry of the tariff, such as `cn-sd-industry/electricity/2023-12-01`; empty where none holds.
     pub version: String,
 }
@@ -162,13 +172,13 @@ impl Tariff {
         let day = calendar.day(at);
         let date = calendar.date(day.start);
         let version = |valid: &Validity| format!("{}/{}/{}", self.id, carrier.as_str(), valid.from);
-        let unpriced = || vec![PriceSpan { from: day.start, to: day.end, band: Band::Unpriced, price: None, version: String::new() }];
+        let whole = |band, price, version| PriceSpan { from: day.start, to: day.end, band, price, charges: Charges::default(), version };
+        let unpriced = || vec![whole(Band::Unpriced, None, String::new())];
         if carrier != Carrier::Electricity {
             let Some(found) = self.prices.iter().find(|price| price.carrier == carrier && price.valid.holds_on(date)) else {
                 return unpriced();
             };
-            let (price, version) = (Some(found.price), version(&found.valid));
-            return vec![PriceSpan { from: day.start, to: day.end, band: Band::Flat, price, version }];
+            return vec![whole(Band::Flat, Some(found.price), version(&found.valid))];
         }
         let Some(tariff) = self.electricity_on(date) else { return unpriced() };
         // Step by step, because a day on which the clocks change has hours twice or not at all.
@@ -182,7 +192,8 @@ impl Tariff {
                 Some(last) if last.band == band => last.to = to,
                 Some(_) | None => {
                     let price = Some(tariff.price[usize::from(band.number())]);
-                    spans.push(PriceSpan { from, to, band, price, version: version(&tariff.valid) });
+                    let charges = Charges { funds: tariff.funds, demand_ucny_per_kw_month: tariff.demand_ucny_per_kw_month };
+                    spans.push(PriceSpan { from, to, band, price, charges, version: version(&tariff.valid) });
                 }
             }
             from = to;

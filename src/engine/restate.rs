@@ -15,6 +15,7 @@ use crate::domain::units::{MicrogramsCe, MicrogramsCo2e, Millis};
 use crate::domain::zone::Zone;
 use crate::store::accounts::FactorSpan;
 use crate::store::batch::{Batch, RollupDelta};
+use crate::store::named;
 use crate::store::restate::NewRules;
 
 /// A restatement under way.
@@ -56,6 +57,7 @@ pub enum RestateError {
 impl Engine {
     /// The factors and tariff that a zone folder now holds. What is in force stays in force until it is restated.
     pub fn take_rules(&mut self, factors: FactorSet, tariff: Tariff) -> Result<(), EngineError> {
+        self.store.adopt_versions(&factors)?;
         self.in_force.factors = factors;
         self.in_force.tariff = tariff;
         self.in_force.forget();
@@ -101,12 +103,13 @@ impl Engine {
             }
         })?;
         let mut changes = self.changes_of(&span)?;
+        let named = changes.named.iter().filter_map(|factor| book_of(factor.name));
         let changed: FxHashSet<Book> =
-            changes.factors.iter().map(|(book, _)| *book).chain(changes.prices.iter().map(|(book, _)| *book)).collect();
+            changes.factors.iter().map(|(book, _)| *book).chain(changes.prices.iter().map(|(book, _)| *book)).chain(named).collect();
         restatement.intervals += intervals.values().sum::<u64>();
         restatement.changed += changed.iter().filter_map(|book| intervals.get(book)).sum::<u64>();
         restatement.next = span.end;
-        if changed.is_empty() {
+        if changes.is_empty() {
             return Ok(());
         }
         self.differences(&changes, &mut batch)?;
@@ -133,6 +136,11 @@ impl Engine {
             let held: Vec<PriceSpan> = self.store.prices(book, day)?.into_iter().filter(|held| overlaps(held.from, held.to)).collect();
             if !held.is_empty() && !is_same(&held, &prices, span) {
                 changes.prices.extend(prices.into_iter().map(|price| (book, price)));
+            }
+        }
+        for factor in named::of_year(self.zone.profile(), &self.in_force.factors, self.calendar.date(span.start).year()) {
+            if !self.store.holds_named(&factor, *span)? {
+                changes.named.push(factor);
             }
         }
         Ok(changes)
@@ -165,10 +173,20 @@ impl Engine {
     }
 }
 
+/// Whose figures a factor that no book uses changes; none for the rules of reports.
+fn book_of(name: &str) -> Option<Book> {
+    match name {
+        "CH4" | "N2O" => Some(Book::NaturalGas),
+        "residual" => Some(Book::Electricity),
+        _ => None,
+    }
+}
+
 /// Whether two lists say the same of a span, wherever they are cut.
 fn is_same(held: &[PriceSpan], new: &[PriceSpan], span: &Span) -> bool {
     let at = |list: &[PriceSpan], moment: Millis| {
-        list.iter().find(|price| price.from <= moment && moment < price.to).map(|price| (price.band, price.price, price.version.clone()))
+        let found = list.iter().find(|price| price.from <= moment && moment < price.to);
+        found.map(|price| (price.band, price.price, price.charges, price.version.clone()))
     };
     let borders = held.iter().chain(new).map(|price| price.from.max(span.start));
     borders.collect::<Vec<_>>().into_iter().all(|moment| at(held, moment) == at(new, moment))

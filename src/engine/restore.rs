@@ -99,6 +99,8 @@ impl Engine {
             store,
         };
         engine.restore_meters(&latest)?;
+        let rows: FxHashMap<_, _> = engine.registers.iter().map(|channel| (channel.id, channel.row)).collect();
+        engine.store.adopt_tree(&engine.zone, |channel| rows.get(&channel).copied())?;
         engine.restore_windows(&latest)?;
         engine.restore_thresholds(&latest)?;
         engine.store.keep_rows()?;

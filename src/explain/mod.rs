@@ -187,10 +187,8 @@ fn factors(ledger: &Connection, wanted: &mut Resolved, (book, at): (Book, Millis
     let own = known::factors(ledger, wanted)?.at(book as u8, at).map(|(factor, _)| (book.carrier().as_str().to_owned(), factor.clone()));
     let mut found = Vec::from_iter(own);
     if book == Book::NaturalGas {
-        let (year, of_years) = (wanted.calendar.date(at).year(), streams::year_factors(ledger)?);
-        for gas in ["CH4", "N2O"] {
-            found.extend(of_years.get(&(gas.to_owned(), year)).map(|factor| (gas.to_owned(), factor.clone())));
-        }
+        let named = known::named(ledger, wanted)?;
+        found.extend(streams::BESIDE_CO2.iter().filter_map(|gas| Some(((*gas).to_owned(), named.of(gas, at)?.0.clone()))));
     }
     let sql = "SELECT source, recorded, valid_from, valid_to, confidence FROM factor_version_row WHERE version = ?1";
     let part = |(stream, factor): (String, known::Factor)| {

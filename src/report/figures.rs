@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::subject::{Carbon, Subject, Use};
 use crate::accounting::Book;
+use crate::domain::units::Millis;
 use crate::show::ShowError;
 use crate::store::read::{Cell, Table};
 
@@ -25,27 +26,51 @@ pub struct Figures {
     coal_per_wh: (i128, i128),
     /// Zero-carbon-park rule: mg CO2 per kWh that is not green, and the factor's tier.
     park_fossil: Option<(i64, String)>,
+    /// What the zone states of the year.
+    declared: Vec<Stated>,
+}
+
+struct Stated {
+    name: String,
+    value_pct: f64,
+    source: String,
 }
 
 impl Figures {
-    pub fn new(ledger: &Connection, used: Use, carbon: Carbon, (year, days): (i16, f64)) -> Result<Figures, ShowError> {
+    /// `last`: a moment of the year whose factors stand for it.
+    pub fn new(ledger: &Connection, used: Use, carbon: Carbon, (year, days, last): (i16, f64, Millis)) -> Result<Figures, ShowError> {
         use rusqlite::OptionalExtension;
         let sql = "SELECT coal_calorific_mg_per_unit, coal_primary_mg_per_unit FROM factor_row WHERE carrier = ?1 AND year = ?2";
         let electricity = Book::Electricity as u8;
         let coal =
             ledger.query_row(sql, params![electricity, year], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).optional()?;
-        let sql = "SELECT mg_per_unit, tier FROM year_factor_row WHERE name = 'park_fossil' AND year = ?1";
-        let park_fossil = ledger.query_row(sql, [year], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let sql = "SELECT mg_per_unit, tier FROM named_factor_row WHERE name = 'park_fossil' AND from_ts <= ?1 AND ?1 < to_ts AND recorded_to IS NULL";
+        let park_fossil = ledger.query_row(sql, [last.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let coal_per_wh = coal.map_or((0, 0), |(calorific, primary)| (i128::from(calorific), i128::from(primary)));
-        Ok(Figures { year_share: used.days as f64 / days, used, carbon, coal_per_wh, park_fossil })
+        let mut statement = ledger.prepare_cached("SELECT indicator, value_pct, source, recorded FROM indicator_row WHERE year = ?1")?;
+        let stated = statement.query_map([year], |row| {
+            let source = format!("declared: {}, recorded {}", row.get::<_, String>(2)?, row.get::<_, String>(3)?);
+            Ok(Stated { name: row.get(0)?, value_pct: row.get(1)?, source })
+        })?;
+        let declared = stated.collect::<Result<_, _>>()?;
+        Ok(Figures { year_share: used.days as f64 / days, used, carbon, coal_per_wh, park_fossil, declared })
+    }
+
+    /// Metered, and declared fuels, µg: what a fuel holds is the same on both bases.
+    fn ce_calorific_ug(&self) -> i128 {
+        self.used.ce_calorific_ug + self.carbon.declared_ce_ug
+    }
+
+    fn ce_primary_ug(&self) -> i128 {
+        self.used.ce_primary_ug + self.carbon.declared_ce_ug
     }
 
     fn tce_calorific(&self) -> f64 {
-        self.used.ce_calorific_ug as f64 / UG_PER_T
+        self.ce_calorific_ug() as f64 / UG_PER_T
     }
 
     fn tce_primary(&self) -> f64 {
-        self.used.ce_primary_ug as f64 / UG_PER_T
+        self.ce_primary_ug() as f64 / UG_PER_T
     }
 
     /// Own generation and green supplies.
@@ -98,6 +123,12 @@ impl Sheet {
         ] {
             self.plain(subject, figures, name, Some(figures.used.of(book) as f64 / book.shown().per_unit));
         }
+        for (name, wh) in
+            [("own_generation_self_used_kwh", figures.carbon.own_wh), ("own_generation_exported_kwh", figures.used.exported_wh)]
+        {
+            self.plain(subject, figures, name, Some(wh as f64 / 1e3));
+        }
+        self.plain(subject, figures, "declared_fuels_tce", Some(figures.carbon.declared_ce_ug as f64 / UG_PER_T));
         self.plain(subject, figures, "tce_calorific", Some(figures.tce_calorific()));
         self.plain(subject, figures, "tce_primary", Some(figures.tce_primary()));
         let carbon = &figures.carbon;
@@ -160,7 +191,10 @@ impl Sheet {
             ("waste_heat_use_pct", "park_wasteheat"),
             ("industrial_water_reuse_pct", "park_water"),
         ] {
-            self.judged(zone, figures, (name, code), None, ("", "no meter and no entry tells it"));
+            let declared = figures.declared.iter().find(|declared| declared.name == name);
+            let note = declared.map_or_else(|| "not declared; indicators.csv takes it".to_owned(), |declared| declared.source.clone());
+            let tier = declared.map_or("", |_| "declared");
+            self.judged(zone, figures, (name, code), declared.map(|declared| declared.value_pct), (tier, &note));
         }
     }
 
@@ -183,9 +217,9 @@ impl Sheet {
         let wh = figures.non_fossil_wh();
         let share = |per_wh: i128, whole: i128| ratio(Some(100.0 * (wh * per_wh) as f64), whole as f64);
         let note = ("", "own generation and green supplies; the electricity in bought heat is not counted");
-        let calorific = share(calorific, figures.used.ce_calorific_ug);
+        let calorific = share(calorific, figures.ce_calorific_ug());
         self.judged(subject, figures, ("non_fossil_share_of_tce_calorific_pct", code), calorific, note);
-        let primary = share(primary, figures.used.ce_primary_ug);
+        let primary = share(primary, figures.ce_primary_ug());
         self.judged(subject, figures, ("non_fossil_share_of_tce_primary_pct", code), primary, note);
     }
 
@@ -232,7 +266,9 @@ impl Sheet {
         if let Some(limit) = limit {
             note = format!("{note}{}{}", if note.is_empty() { "" } else { "; " }, limit.version);
         }
-        let measured = figures.used.measured_energy_ug as f64 / figures.used.gross_energy_ug as f64;
+        // What is declared is not measured.
+        let gross = figures.used.gross_energy_ug + figures.carbon.declared_ce_ug.abs();
+        let measured = figures.used.measured_energy_ug as f64 / gross as f64;
         self.table.rows.push(vec![
             subject.id.clone().into(),
             name.into(),

@@ -112,13 +112,13 @@ impl<'l> Asked<'l> {
         let days_of_year = f64::from(self.year.calendar.date(from).days_in_year());
         let used = used(self.ledger, subject, from, to)?;
         let year = self.year.calendar.date(from).year();
-        Figures::new(self.ledger, used, carbon(&self.streams, subject), (year, days_of_year))
+        Figures::new(self.ledger, used, carbon(&self.streams, subject), (year, days_of_year, to.plus_ms(-1)))
     }
 
     fn rolling(&mut self, subject: &Subject) -> Result<Figures, ShowError> {
         let used = used(self.ledger, subject, self.rolling.0, self.rolling.1)?;
         let year = self.year.calendar.date(self.rolling.1.plus_ms(-1)).year();
-        Figures::new(self.ledger, used, carbon(&self.rolling_streams, subject), (year, 365.0))
+        Figures::new(self.ledger, used, carbon(&self.rolling_streams, subject), (year, 365.0, self.rolling.1.plus_ms(-1)))
     }
 }
 

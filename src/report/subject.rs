@@ -83,6 +83,8 @@ pub struct Use {
     pub co2e_ug: i128,
     pub gross_energy_ug: i128,
     pub measured_energy_ug: i128,
+    /// What entities with a source of their own from nature gave away.
+    pub exported_wh: i128,
     pub days: usize,
 }
 
@@ -116,7 +118,23 @@ pub fn used(ledger: &Connection, subject: &Subject, from: Millis, to: Millis) ->
         sums.measured_energy_ug += if gross == 0 { calorific.abs() } else { calorific.abs() * (gross - amount(5)?) / gross };
     }
     sums.days = days.len();
+    sums.exported_wh = exported(ledger, subject, (from, to))?;
     Ok(sums)
+}
+
+/// Exports of own generation: what leaves an entity (or the zone) and carries no carbon.
+fn exported(ledger: &Connection, subject: &Subject, (from, to): (Millis, Millis)) -> Result<i128, ShowError> {
+    let sql = "SELECT s.entity, SUM(i.quantity * -s.sign) FROM share_row s JOIN channel_row c ON c.id = s.channel JOIN interval_row i ON i.channel = s.channel \
+               WHERE c.direction = 'export' AND c.carrier = 0 AND s.sign < 0 AND s.bought = 0 AND i.ts >= ?1 AND i.ts < ?2 GROUP BY s.entity";
+    let mut statement = ledger.prepare_cached(sql)?;
+    let mut rows = statement.query(params![from.0, to.0])?;
+    let mut sum = 0;
+    while let Some(row) = rows.next()? {
+        if subject.rows.contains(&row.get(0)?) {
+            sum += i128::from(row.get::<_, i64>(1)?);
+        }
+    }
+    Ok(sum)
 }
 
 /// Carbon of a subject by what a rule needs to know, µg; electricity in Wh.
@@ -132,6 +150,8 @@ pub struct Carbon {
     pub green_wh: i128,
     pub own_wh: i128,
     pub other_wh: i128,
+    /// Standard coal of fuels that nobody meters, by heat content.
+    pub declared_ce_ug: i128,
     pub tiers: Vec<String>,
 }
 
@@ -140,6 +160,7 @@ pub fn carbon(streams: &[Stream], subject: &Subject) -> Carbon {
     let mut carbon = Carbon::default();
     for stream in streams.iter().filter(|stream| subject.rows.contains(&stream.entity)) {
         let ug = stream.co2e_ug;
+        carbon.declared_ce_ug += stream.declared_ce_ug;
         match (stream.scope, stream.method.as_str()) {
             (_, "sink") => carbon.sinks_ug += ug,
             (1, _) => carbon.scope1_ug += ug,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use rustc_hash::FxHashMap;
 
-use super::{By, Resolved, Selection, ShowError, known, period, streams};
+use super::known::{self, Named};
+use super::{By, Resolved, Selection, ShowError, period, streams};
 use crate::accounting::Book;
-use crate::domain::calendar::LocalCalendar;
 use crate::domain::units::{MINUTE_MS, Millis};
 
 use crate::store::batch::RollupLevel;
@@ -27,8 +27,8 @@ pub struct Sums {
     assumed: i128,
     estimated: i128,
     pub co2e_ug: i128,
-    /// The latest local year of what was summed.
-    pub year: i16,
+    /// Of gas: what it gives off beside CO2, by [`streams::BESIDE_CO2`].
+    pub beside_ug: [i128; 2],
     /// The last moment of what was summed; its factor stands for the row.
     pub latest: Millis,
 }
@@ -142,9 +142,10 @@ pub fn names(ledger: &Connection) -> Result<Names, ShowError> {
 
 /// The sums asked for, by start, entity and book.
 pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeMap<Key, Sums>, ShowError> {
-    let rows = match source(wanted, by) {
-        Some(level) => rolled_up(ledger, wanted, level)?,
-        None => intervals(ledger, wanted)?,
+    let named = known::named(ledger, wanted)?;
+    let rows = match source(wanted, by, &named) {
+        Some(level) => rolled_up(ledger, wanted, level, &named)?,
+        None => intervals(ledger, wanted, &named)?,
     };
     let first = rows.iter().map(|row| row.start).min();
     let last = rows.iter().map(|row| row.end).max();
@@ -161,15 +162,18 @@ pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeM
         into.assumed += row.sums.assumed;
         into.estimated += row.sums.estimated;
         into.co2e_ug += row.sums.co2e_ug;
-        into.year = into.year.max(row.sums.year);
+        for (into, ug) in into.beside_ug.iter_mut().zip(row.sums.beside_ug) {
+            *into += ug;
+        }
         into.latest = into.latest.max(row.sums.latest);
     }
     Ok(sums)
 }
 
-/// The span of a row's time that holds `at`. A total has no such span of its own: the caller knows it.
+/// The span of a row's time that holds `at`, as far as it was asked for. A total has no such span of its own: the caller knows it.
 #[must_use]
-pub fn bucket(calendar: &mut LocalCalendar, by: By, at: Millis) -> (Millis, Millis) {
+pub fn bucket(wanted: &mut Resolved, by: By, at: Millis) -> (Millis, Millis) {
+    let calendar = &mut wanted.calendar;
     let span = match by {
         By::Total | By::Year => calendar.year(at),
         By::Month => calendar.month(at),
@@ -177,13 +181,14 @@ pub fn bucket(calendar: &mut LocalCalendar, by: By, at: Millis) -> (Millis, Mill
         By::Hour => calendar.hour(at),
         By::Interval => calendar.interval(at, INTERVAL_MS),
     };
-    (span.start, span.end)
+    wanted.clipped((span.start, span.end))
 }
 
-/// The coarsest stored level that the question can be answered from; none: the intervals.
+/// The coarsest stored level that the question can be answered from; none: the intervals. No row holds two factors.
 #[must_use]
-pub fn source(wanted: &mut Resolved, by: By) -> Option<RollupLevel> {
-    let borders: Vec<Millis> = wanted.from.into_iter().chain(wanted.to).collect();
+pub fn source(wanted: &mut Resolved, by: By, named: &Named) -> Option<RollupLevel> {
+    let inside = |at: &Millis| wanted.from.is_none_or(|from| from < *at) && wanted.to.is_none_or(|to| *at < to);
+    let borders: Vec<Millis> = wanted.from.into_iter().chain(wanted.to).chain(named.borders().filter(inside)).collect();
     let is_known = wanted.as_known_on.is_some();
     let calendar = &mut wanted.calendar;
     if is_known || by == By::Interval || !borders.iter().all(|at| calendar.hour(*at).start == *at) {
@@ -206,7 +211,7 @@ pub struct SourceRow {
     pub sums: Sums,
 }
 
-pub fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel) -> Result<Vec<SourceRow>, ShowError> {
+pub fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel, named: &Named) -> Result<Vec<SourceRow>, ShowError> {
     let sql = "SELECT ts, entity, carrier, quantity, gross, assumed, estimated, co2e_ug, bought FROM rollup_row WHERE level = ?1 AND ts >= ?2 AND ts < ?3";
     let mut statement = ledger.prepare_cached(sql)?;
     let (from, to) = (wanted.from.map_or(i64::MIN, |from| from.0), wanted.to.map_or(i64::MAX, |to| to.0));
@@ -220,23 +225,24 @@ pub fn rolled_up(ledger: &Connection, wanted: &mut Resolved, level: RollupLevel)
             RollupLevel::Month => wanted.calendar.month(start).end,
         };
         let amount = |index: usize| row.get::<_, i64>(index).map(i128::from);
+        let book = row.get(2)?;
         let sums = Sums {
+            beside_ug: beside(named, book, amount(8)?, start),
             quantity: amount(3)?,
             gross: amount(4)?,
             assumed: amount(5)?,
             estimated: amount(6)?,
             co2e_ug: amount(7)?,
             bought: amount(8)?,
-            year: wanted.calendar.date(start).year(),
             latest: end.plus_ms(-1),
         };
-        out.push(SourceRow { start, end, entity: row.get(1)?, book: row.get(2)?, sums });
+        out.push(SourceRow { start, end, entity: row.get(1)?, book, sums });
     }
     Ok(out)
 }
 
 /// From the meters' intervals: each belongs to the range if its start does.
-pub fn intervals(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow>, ShowError> {
+pub fn intervals(ledger: &Connection, wanted: &Resolved, named: &Named) -> Result<Vec<SourceRow>, ShowError> {
     let factors = known::factors(ledger, wanted)?;
     let rows = known::intervals(ledger, wanted)?.into_iter().map(|row| {
         let mg_per_unit = factors.at(row.book, row.start).map_or(0, |(factor, _)| factor.mg_per_unit);
@@ -247,10 +253,16 @@ pub fn intervals(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<Sourc
             assumed: row.assumed,
             estimated: row.estimated,
             co2e_ug: row.bought * i128::from(mg_per_unit),
-            year: wanted.calendar.date(row.start).year(),
+            beside_ug: beside(named, row.book, row.bought, row.start),
             latest: row.start,
         };
         SourceRow { start: row.start, end: row.end, entity: row.entity, book: row.book, sums }
     });
     Ok(rows.collect())
+}
+
+/// Other gases than CO2 of what was burnt from a moment on.
+fn beside(named: &Named, book: u8, bought: i128, at: Millis) -> [i128; 2] {
+    let of = |gas| named.of(gas, at).map_or(0, |(factor, _)| bought * i128::from(factor.mg_per_unit));
+    if book == Book::NaturalGas as u8 { streams::BESIDE_CO2.map(of) } else { [0; 2] }
 }

@@ -1,12 +1,14 @@
-//! Cost per entity, carrier and band: `show cost`.
+//! Cost per entity, carrier and band: `show cost`; by month also what the bill adds to the bands.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::books::{book_of, names};
+use super::books::{Names, book_of, names};
+use super::charges::{self, Bill, Line};
 use super::known::{self, InForce, Price};
-use super::{By, Resolved, Selection, ShowError, period};
+use super::{By, Resolved, Selection, ShowError, demand, period};
+use crate::accounting::Book;
 use crate::domain::tariff::Band;
 use crate::domain::units::Millis;
 use crate::store::read::{Cell, Table};
@@ -20,6 +22,7 @@ struct Sums {
     unmeasured: i128,
     across: i128,
     cost_ncny: i128,
+    funds_ncny: i128,
     /// The last moment of what was summed; its tariff stands for the row.
     latest: Millis,
 }
@@ -31,6 +34,7 @@ impl Sums {
         self.unmeasured += other.unmeasured;
         self.across += other.across;
         self.cost_ncny += other.cost_ncny;
+        self.funds_ncny += other.funds_ncny;
         self.latest = self.latest.max(other.latest);
     }
 
@@ -68,7 +72,15 @@ pub fn cost(ledger: &Connection, selection: &Selection, by: By) -> Result<Table,
         "measured_share",
         "spans_bands_share",
     ]);
-    for ((from, to, entity, book, band), sums) in sums(ledger, &mut wanted, by, &prices)? {
+    let sums = sums(ledger, &mut wanted, by, &prices)?;
+    let mut bills: BTreeMap<(Millis, i64), Bill> = BTreeMap::new();
+    for ((from, to, entity, book, band), sums) in sums {
+        if book == Book::Electricity as u8 {
+            let month = wanted.calendar.month(from).start;
+            let bill = bills.entry((month, entity)).or_default();
+            bill.energy_ncny += sums.cost_ncny;
+            bill.funds_ncny += sums.funds_ncny;
+        }
         let Some((shown, (id, name_en, name_zh))) = book_of(book).zip(names.get(&entity)) else { continue };
         let band = Band::from_number(band).unwrap_or(Band::Unpriced);
         let tariff = prices.at(book, sums.latest).map(|(price, _)| price.tariff.clone()).filter(|tariff| !tariff.is_empty());
@@ -90,13 +102,37 @@ pub fn cost(ledger: &Connection, selection: &Selection, by: By) -> Result<Table,
             sums.share(sums.across),
         ]);
     }
+    if by == By::Month {
+        for line in charges::lines(ledger, &mut wanted, &prices, &bills)? {
+            table.rows.extend(charge(&line, &names, &wanted));
+        }
+    }
     Ok(table)
+}
+
+fn charge(line: &Line, names: &Names, wanted: &Resolved) -> Option<Vec<Cell>> {
+    let (id, name_en, name_zh) = names.get(&line.entity)?;
+    Some(vec![
+        Cell::Text(id.clone()),
+        Cell::Text(name_en.clone()),
+        Cell::Text(name_zh.clone()),
+        Book::Electricity.carrier().as_str().into(),
+        line.name.into(),
+        rfc3339(line.month.start, &wanted.time_zone).into(),
+        rfc3339(line.month.end, &wanted.time_zone).into(),
+        Cell::Real(line.quantity),
+        line.unit.into(),
+        Cell::Real(line.cost_ncny as f64 / 1e9),
+        Some(&line.tariff).filter(|tariff| !tariff.is_empty()).map_or(Cell::Null, |tariff| tariff.clone().into()),
+        line.peak.as_ref().map_or(Cell::Null, demand::measured_share),
+        Cell::Null,
+    ])
 }
 
 type Key = (Millis, Millis, i64, u8, u8);
 
 fn sums(ledger: &Connection, wanted: &mut Resolved, by: By, prices: &InForce<Price>) -> Result<BTreeMap<Key, Sums>, ShowError> {
-    let rows = if has_days(wanted, by) { days(ledger, wanted)? } else { intervals(ledger, wanted, prices)? };
+    let rows = if has_days(wanted, by) { days(ledger, wanted, prices)? } else { intervals(ledger, wanted, prices)? };
     let first = rows.iter().map(|row| row.start).min();
     let last = rows.iter().map(|row| row.end).max();
     let mut sums: BTreeMap<Key, Sums> = BTreeMap::new();
@@ -114,7 +150,7 @@ fn has_days(wanted: &mut Resolved, by: By) -> bool {
     wanted.as_known_on.is_none() && !matches!(by, By::Hour | By::Interval) && borders.iter().all(|at| calendar.day(*at).start == *at)
 }
 
-fn days(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow>, ShowError> {
+fn days(ledger: &Connection, wanted: &mut Resolved, prices: &InForce<Price>) -> Result<Vec<SourceRow>, ShowError> {
     let sql =
         "SELECT ts, entity, carrier, band, bought, gross, assumed + estimated, across, cost_ncny FROM cost_row WHERE ts >= ?1 AND ts < ?2";
     let mut statement = ledger.prepare_cached(sql)?;
@@ -128,7 +164,9 @@ fn days(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow>, Sh
         }
         let end = wanted.calendar.day(start).end;
         let amount = |index: usize| row.get::<_, i64>(index).map(i128::from);
+        let funds = prices.at(row.get(2)?, start).map_or(0, |(price, _)| price.funds_ucny_per_unit);
         let sums = Sums {
+            funds_ncny: amount(4)? * i128::from(funds),
             bought: amount(4)?,
             gross: amount(5)?,
             unmeasured: amount(6)?,
@@ -144,7 +182,7 @@ fn days(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<SourceRow>, Sh
 /// From the meters' intervals: an interval is priced as its beginning.
 fn intervals(ledger: &Connection, wanted: &Resolved, prices: &InForce<Price>) -> Result<Vec<SourceRow>, ShowError> {
     let rows = known::intervals(ledger, wanted)?;
-    let priced = rows.into_iter().filter(|row| book_of(row.book).is_some_and(crate::accounting::Book::is_energy));
+    let priced = rows.into_iter().filter(|row| book_of(row.book).is_some_and(Book::is_energy));
     Ok(priced
         .map(|row| {
             let found = prices.at(row.book, row.start);
@@ -157,6 +195,7 @@ fn intervals(ledger: &Connection, wanted: &Resolved, prices: &InForce<Price>) ->
                 unmeasured: row.assumed + row.estimated,
                 across: if across { row.gross } else { 0 },
                 cost_ncny: row.bought * i128::from(price),
+                funds_ncny: row.bought * i128::from(found.map_or(0, |(price, _)| price.funds_ucny_per_unit)),
                 latest: row.start,
             };
             SourceRow { start: row.start, end: row.end, entity: row.entity, book: row.book, band: band.number(), sums }

@@ -2,6 +2,10 @@
 //!
 //! Invariant: what was known on a date is made of rows that were recorded by then and not yet replaced, and of intervals that had ended by then.
 
+use std::borrow::Borrow;
+use std::hash::Hash;
+
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, params};
 use rustc_hash::FxHashMap;
 
@@ -37,15 +41,34 @@ const KNOWN: &str = "WITH i AS (\
     SUM(i.assumed * abs(s.sign)), SUM(i.estimated * abs(s.sign)) FROM i JOIN channel_row c ON c.id = i.channel \
     JOIN s ON s.channel = i.channel WHERE i.ts + i.minutes * 60000 <= ?3 GROUP BY i.ts, i.minutes, s.entity, c.carrier";
 
+const NOW_METERS: &str = "SELECT i.ts, i.minutes, i.channel, c.carrier, i.quantity, i.quantity, i.quantity, i.assumed, i.estimated \
+    FROM interval_row i JOIN channel_row c ON c.id = i.channel WHERE i.ts >= ?1 AND i.ts < ?2 AND ?3 IS NULL \
+    AND c.carrier = 0 AND c.level = 'entry' AND c.direction = 'import'";
+
+const KNOWN_METERS: &str = "SELECT i.ts, i.minutes, i.channel, c.carrier, i.quantity, i.quantity, i.quantity, i.assumed, i.estimated FROM (\
+    SELECT ts, channel, minutes, quantity, assumed, estimated FROM interval_row WHERE ts >= ?1 AND ts < ?2 AND recorded_from <= ?3 \
+    UNION ALL SELECT ts, channel, minutes, quantity, assumed, estimated FROM interval_version_row WHERE ts >= ?1 AND ts < ?2 \
+    AND recorded_from <= ?3 AND ?3 < recorded_to) i JOIN channel_row c ON c.id = i.channel \
+    WHERE i.ts + i.minutes * 60000 <= ?3 AND c.carrier = 0 AND c.level = 'entry' AND c.direction = 'import'";
+
 /// Intervals that begin in the range asked for, of the entities asked for, in order.
 pub fn intervals(ledger: &Connection, wanted: &Resolved) -> Result<Vec<EntityInterval>, ShowError> {
-    let mut statement = ledger.prepare_cached(if wanted.as_known_on.is_some() { KNOWN } else { NOW })?;
+    read(ledger, wanted, if wanted.as_known_on.is_some() { KNOWN } else { NOW }, |entity| wanted.wants(entity))
+}
+
+/// Intervals of electricity's entry meters, each by its channel in the place of an entity; `wants` says which channels.
+pub fn entry_meters(ledger: &Connection, wanted: &Resolved, wants: impl Fn(i64) -> bool) -> Result<Vec<EntityInterval>, ShowError> {
+    read(ledger, wanted, if wanted.as_known_on.is_some() { KNOWN_METERS } else { NOW_METERS }, wants)
+}
+
+fn read(ledger: &Connection, wanted: &Resolved, sql: &str, wants: impl Fn(i64) -> bool) -> Result<Vec<EntityInterval>, ShowError> {
+    let mut statement = ledger.prepare_cached(sql)?;
     let (from, to) = (wanted.from.map_or(i64::MIN, |from| from.0), wanted.to.map_or(i64::MAX, |to| to.0));
     let mut rows = statement.query(params![from, to, wanted.as_known_on.map(|at| at.0)])?;
     let mut out = Vec::new();
     while let Some(row) = rows.next()? {
         let entity = row.get(2)?;
-        if !wanted.wants(entity) {
+        if !wants(entity) {
             continue;
         }
         let start = Millis(row.get(0)?);
@@ -65,37 +88,70 @@ pub fn intervals(ledger: &Connection, wanted: &Resolved) -> Result<Vec<EntityInt
     Ok(out)
 }
 
-/// What holds over spans of time, by book.
+/// What holds over spans of time, by book, or by name.
 #[derive(Debug)]
-pub struct InForce<T>(FxHashMap<u8, Vec<(Millis, Millis, T)>>);
+pub struct InForce<T, K = u8>(FxHashMap<K, Vec<(Millis, Millis, T)>>);
 
-impl<T> InForce<T> {
+impl<T, K: Eq + Hash + FromSql> InForce<T, K> {
+    /// Of a table with its key and times; `columns` are row columns 3 on.
     fn read(
         ledger: &Connection,
-        (table, columns): (&str, &str),
+        (table, key, columns): (&str, &str, &str),
         wanted: &Resolved,
         value: impl Fn(&Row) -> Result<T, rusqlite::Error>,
     ) -> Result<Self, ShowError> {
         let sql = format!(
-            "SELECT carrier, from_ts, to_ts, {columns} FROM {table} WHERE CASE WHEN ?1 IS NULL THEN recorded_to IS NULL \
-             ELSE recorded_from <= ?1 AND (recorded_to IS NULL OR ?1 < recorded_to) END ORDER BY carrier, from_ts"
+            "SELECT {key}, from_ts, to_ts, {columns} FROM {table} WHERE CASE WHEN ?1 IS NULL THEN recorded_to IS NULL \
+             ELSE recorded_from <= ?1 AND (recorded_to IS NULL OR ?1 < recorded_to) END ORDER BY {key}, from_ts"
         );
         let mut statement = ledger.prepare_cached(&sql)?;
         let mut rows = statement.query([wanted.as_known_on.map(|at| at.0)])?;
-        let mut all: FxHashMap<u8, Vec<(Millis, Millis, T)>> = FxHashMap::default();
+        let mut all: FxHashMap<K, Vec<(Millis, Millis, T)>> = FxHashMap::default();
         while let Some(row) = rows.next()? {
             all.entry(row.get(0)?).or_default().push((Millis(row.get(1)?), Millis(row.get(2)?), value(row)?));
         }
         Ok(InForce(all))
     }
 
-    /// What holds for a book at a moment, and until when.
-    #[must_use]
-    pub fn at(&self, book: u8, at: Millis) -> Option<(&T, Millis)> {
-        let spans = self.0.get(&book)?;
+    /// Moments at which something else begins to hold.
+    pub fn borders(&self) -> impl Iterator<Item = Millis> {
+        self.0.values().flatten().map(|(from, ..)| *from)
+    }
+
+    fn find<Q: Eq + Hash + ?Sized>(&self, key: &Q, at: Millis) -> Option<(&T, Millis)>
+    where
+        K: Borrow<Q>,
+    {
+        let spans = self.0.get(key)?;
         let (_, to, value) = &spans[spans.partition_point(|(from, _, _)| *from <= at).checked_sub(1)?];
         (at < *to).then_some((value, *to))
     }
+}
+
+impl<T> InForce<T> {
+    /// What holds for a book at a moment, and until when.
+    #[must_use]
+    pub fn at(&self, book: u8, at: Millis) -> Option<(&T, Millis)> {
+        self.find(&book, at)
+    }
+}
+
+/// Factors that no book uses, by name.
+pub type Named = InForce<Factor, String>;
+
+impl Named {
+    /// The factor of a name at a moment, and until when it holds.
+    #[must_use]
+    pub fn of(&self, name: &str, at: Millis) -> Option<(&Factor, Millis)> {
+        self.find(name, at)
+    }
+}
+
+/// The factors of gases beside CO2, of the residual mix, and of rules, in force.
+pub fn named(ledger: &Connection, wanted: &Resolved) -> Result<Named, ShowError> {
+    InForce::read(ledger, ("named_factor_row", "name", "mg_per_unit, tier, version"), wanted, |row| {
+        Ok(Factor { mg_per_unit: row.get(3)?, tier: row.get(4)?, source: row.get(5)? })
+    })
 }
 
 /// A factor in use; `source` names its version.
@@ -108,20 +164,39 @@ pub struct Factor {
 
 /// The carbon factors in force; what has none by its nature is left out.
 pub fn factors(ledger: &Connection, wanted: &Resolved) -> Result<InForce<Factor>, ShowError> {
-    let table = ("(SELECT * FROM factor_use_row WHERE mg_per_unit IS NOT NULL)", "mg_per_unit, tier, source");
+    let table = ("(SELECT * FROM factor_use_row WHERE mg_per_unit IS NOT NULL)", "carrier", "mg_per_unit, tier, source");
     InForce::read(ledger, table, wanted, |row| Ok(Factor { mg_per_unit: row.get(3)?, tier: row.get(4)?, source: row.get(5)? }))
+}
+
+/// Standard coal by heat content, mg per unit, in force; what has none by its nature is left out.
+pub fn coal_calorific(ledger: &Connection, wanted: &Resolved) -> Result<InForce<i64>, ShowError> {
+    let table = ("(SELECT * FROM factor_use_row WHERE coal_calorific_mg_per_unit IS NOT NULL)", "carrier", "coal_calorific_mg_per_unit");
+    InForce::read(ledger, table, wanted, |row| row.get(3))
 }
 
 #[derive(Debug)]
 pub struct Price {
     pub band: Band,
     pub ucny_per_unit: Option<i64>,
+    pub funds_ucny_per_unit: i64,
+    pub demand_ucny_per_kw_month: Option<i64>,
     pub tariff: String,
 }
 
 pub fn prices(ledger: &Connection, wanted: &Resolved) -> Result<InForce<Price>, ShowError> {
-    InForce::read(ledger, ("price_row", "band, ucny_per_unit, tariff"), wanted, |row| {
-        let band = Band::from_number(row.get(3)?).unwrap_or(Band::Unpriced);
-        Ok(Price { band, ucny_per_unit: row.get(4)?, tariff: row.get(5)? })
-    })
+    InForce::read(
+        ledger,
+        ("price_row", "carrier", "band, ucny_per_unit, funds_ucny_per_unit, demand_ucny_per_kw_month, tariff"),
+        wanted,
+        |row| {
+            let band = Band::from_number(row.get(3)?).unwrap_or(Band::Unpriced);
+            Ok(Price {
+                band,
+                ucny_per_unit: row.get(4)?,
+                funds_ucny_per_unit: row.get(5)?,
+                demand_ucny_per_kw_month: row.get(6)?,
+                tariff: row.get(7)?,
+            })
+        },
+    )
 }

@@ -24,26 +24,32 @@ pub struct Supply {
     offer: Offer,
 }
 
-/// Watt-hours of one entity in one span: by supply, and at the residual of a year.
+/// A factor's mg per kWh, tier and version.
+type Rate<'q> = (i64, &'q str, &'q str);
+
+/// Watt-hours of one entity in one span: by supply, and at the residual mix, by its factor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mix {
+pub struct Mix<'q> {
     pub by_supply: BTreeMap<usize, i64>,
-    pub residual_by_year: BTreeMap<i16, i64>,
+    pub residual_by_factor: BTreeMap<Rate<'q>, i64>,
     /// Used, but not bought: own generation.
     pub own: i64,
 }
 
-impl Mix {
-    fn add(&mut self, other: &Mix) {
+impl<'q> Mix<'q> {
+    fn add(&mut self, other: &Mix<'q>) {
         for (supply, wh) in &other.by_supply {
             *self.by_supply.entry(*supply).or_default() += wh;
         }
-        for (year, wh) in &other.residual_by_year {
-            *self.residual_by_year.entry(*year).or_default() += wh;
+        for (rate, wh) in &other.residual_by_factor {
+            *self.residual_by_factor.entry(*rate).or_default() += wh;
         }
         self.own += other.own;
     }
 }
+
+/// The name of the factor of what nothing covers.
+const RESIDUAL: &str = "residual";
 
 /// Start and end of a row's time, and the entity.
 pub type MixKey = (Millis, Millis, i64);
@@ -54,7 +60,7 @@ pub fn streams(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>
     let mut streams = Vec::new();
     for (key, mix) in &mixes {
         if wanted.wants(key.2) {
-            electricity(question, &supplies, *key, mix, &mut streams)?;
+            electricity(question, &supplies, *key, mix, &mut streams);
         }
     }
     for (key, sums) in question.sums {
@@ -86,7 +92,7 @@ pub fn supplies(ledger: &Connection, zone: i64) -> Result<Vec<Supply>, ShowError
 }
 
 /// Where the electricity of each entity, and of the zone, came from. Whole months are looked at whatever was asked for, so that no cut changes a share.
-pub fn mixes(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) -> Result<BTreeMap<MixKey, Mix>, ShowError> {
+pub fn mixes<'q>(question: &Question<'q>, wanted: &mut Resolved, supplies: &[Supply]) -> Result<BTreeMap<MixKey, Mix<'q>>, ShowError> {
     let rows = rows_of_all_months(question, wanted, supplies)?;
     let mut bought: BTreeMap<Cell, Quantity> = BTreeMap::new();
     for row in &rows {
@@ -96,7 +102,7 @@ pub fn mixes(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) ->
     let offers: Vec<Offer> = supplies.iter().map(|supply| supply.offer).collect();
     let covers = cover(&bought, &offers, question.data.1);
     let mut done: BTreeMap<Cell, i128> = BTreeMap::new();
-    let mut mixes: BTreeMap<MixKey, Mix> = BTreeMap::new();
+    let mut mixes: BTreeMap<MixKey, Mix<'q>> = BTreeMap::new();
     for row in &rows {
         let cell = (row.entity, wanted.calendar.month(row.start).start);
         let done = done.entry(cell).or_default();
@@ -106,11 +112,14 @@ pub fn mixes(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) ->
         if !inside {
             continue;
         }
-        let mix = mix_of(row, cell, (before, *done), bought[&cell], &covers);
+        let missing = || ShowError::NoResidual { year: wanted.calendar.date(row.start).year() };
+        let (factor, _) = question.named.of(RESIDUAL, row.start).ok_or_else(missing)?;
+        let rate = (factor.mg_per_unit, &*factor.tier, &*factor.source);
+        let mix = mix_of((row, rate), cell, (before, *done), bought[&cell], &covers);
         let (start, end) = match question.by {
             By::Total => total(question),
             By::Interval => (row.start, row.end),
-            by => books::bucket(&mut wanted.calendar, by, row.start),
+            by => books::bucket(wanted, by, row.start),
         };
         for entity in [row.entity, question.zone] {
             mixes.entry((start, end, entity)).or_default().add(&mix);
@@ -119,7 +128,13 @@ pub fn mixes(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) ->
     Ok(mixes)
 }
 
-fn mix_of(row: &SourceRow, cell: Cell, (before, after): (i128, i128), whole: Quantity, covers: &[Cover]) -> Mix {
+fn mix_of<'q>(
+    (row, residual): (&SourceRow, Rate<'q>),
+    cell: Cell,
+    (before, after): (i128, i128),
+    whole: Quantity,
+    covers: &[Cover],
+) -> Mix<'q> {
     let mut mix = Mix { own: wh(row.sums.quantity - row.sums.bought), ..Mix::default() };
     let mut rest = wh(row.sums.bought);
     for (index, cover) in covers.iter().enumerate() {
@@ -129,13 +144,13 @@ fn mix_of(row: &SourceRow, cell: Cell, (before, after): (i128, i128), whole: Qua
         rest -= part;
         mix.by_supply.insert(index, part);
     }
-    mix.residual_by_year.insert(row.sums.year, rest);
+    mix.residual_by_factor.insert(residual, rest);
     mix
 }
 
 /// Rows of all entities but the zone, which is their sum, over every month that the question or a supply of it touches, in order of time.
 fn rows_of_all_months(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) -> Result<Vec<SourceRow>, ShowError> {
-    let level = books::source(wanted, question.by);
+    let level = books::source(wanted, question.by, question.named);
     let asked = (wanted.from, wanted.to);
     let supplied = supplies.iter().map(|supply| (supply.offer.from, supply.offer.to));
     // A supply is shared out over its whole period, also beyond what was asked for.
@@ -147,11 +162,13 @@ fn rows_of_all_months(question: &Question, wanted: &mut Resolved, supplies: &[Su
     let month = |at: Millis, calendar: &mut crate::domain::calendar::LocalCalendar| calendar.month(at);
     wanted.from = from.map(|from| month(from, &mut wanted.calendar).start);
     wanted.to = to.map(|to| month(to.plus_ms(-1), &mut wanted.calendar).end);
+    // The zone's supplies are shared out among all, whoever is asked for.
+    let entities = std::mem::take(&mut wanted.entities);
     let rows = match level {
-        Some(level) => books::rolled_up(question.ledger, wanted, level),
-        None => books::intervals(question.ledger, wanted),
+        Some(level) => books::rolled_up(question.ledger, wanted, level, question.named),
+        None => books::intervals(question.ledger, wanted, question.named),
     };
-    (wanted.from, wanted.to) = asked;
+    (wanted.from, wanted.to, wanted.entities) = (asked.0, asked.1, entities);
     let mut rows: Vec<SourceRow> =
         rows?.into_iter().filter(|row| row.book == Book::Electricity as u8 && row.entity != question.zone).collect();
     rows.sort_by_key(|row| (row.start, row.entity));
@@ -163,27 +180,11 @@ fn total(question: &Question) -> (Millis, Millis) {
     question.sums.keys().next().map_or(question.data, |(from, to, ..)| (*from, *to))
 }
 
-fn electricity(question: &Question, supplies: &[Supply], key: MixKey, mix: &Mix, streams: &mut Vec<Stream>) -> Result<(), ShowError> {
+fn electricity(question: &Question, supplies: &[Supply], key: MixKey, mix: &Mix, streams: &mut Vec<Stream>) {
     let (from, to, entity) = key;
     let measured_share = question.sums.get(&(from, to, entity, Book::Electricity as u8)).map_or(read::Cell::Null, Sums::measured_share);
-    let mut push = |name: &str, wh: i64, origin: Origin, (mg_per_unit, tier, version): (i64, &str, &str)| {
-        streams.push(Stream {
-            from,
-            to,
-            entity,
-            scope: 2,
-            method: "market".to_owned(),
-            carrier: Some(Book::Electricity.carrier().as_str()),
-            name: name.to_owned(),
-            amount: i128::from(wh),
-            unit: factor_unit(Book::Electricity).to_owned(),
-            mg_per_unit,
-            tier: tier.to_owned(),
-            version: version.to_owned(),
-            co2e_ug: i128::from(wh) * i128::from(mg_per_unit),
-            measured_share: measured_share.clone(),
-            origin,
-        });
+    let mut push = |name: &str, wh: i64, origin: Origin, factor: (i64, &str, &str)| {
+        streams.push(bought(key, Book::Electricity, (name, i128::from(wh), origin), factor, measured_share.clone()));
     };
     for (index, wh) in &mix.by_supply {
         let supply = &supplies[*index];
@@ -197,35 +198,47 @@ fn electricity(question: &Question, supplies: &[Supply], key: MixKey, mix: &Mix,
     if mix.own != 0 {
         push("electricity (own generation)", mix.own, Origin::Own, (0, "entity_contract", "own generation"));
     }
-    for (year, wh) in &mix.residual_by_year {
-        let factor = question.year_factors.get(&("residual".to_owned(), *year)).ok_or(ShowError::NoResidual { year: *year })?;
-        push("electricity (residual mix)", *wh, Origin::Residual, (factor.mg_per_unit, &factor.tier, &factor.source));
+    for (rate, wh) in &mix.residual_by_factor {
+        push("electricity (residual mix)", *wh, Origin::Residual, *rate);
     }
-    Ok(())
 }
 
 /// Bought heat and steam have one factor, whatever the method.
 fn heat(question: &Question, (from, to, entity, book): Key, sums: &Sums, streams: &mut Vec<Stream>) {
     let Some(book) = books::book_of(book).filter(|book| matches!(book, Book::Heat | Book::Steam)) else { return };
     let Some(factor) = question.factors.at(book as u8, sums.latest).map(|(factor, _)| factor) else { return };
-    let carrier = book.carrier().as_str();
-    streams.push(Stream {
+    let what = (book.carrier().as_str(), sums.bought, Origin::Co2);
+    let stream = bought((from, to, entity), book, what, (factor.mg_per_unit, &factor.tier, &factor.source), sums.measured_share());
+    // Its factor may have changed within the row.
+    streams.push(Stream { co2e_ug: sums.co2e_ug, ..stream });
+}
+
+/// A stream of what was bought, by the market.
+fn bought(
+    (from, to, entity): MixKey,
+    book: Book,
+    (name, amount, origin): (&str, i128, Origin),
+    (mg_per_unit, tier, version): (i64, &str, &str),
+    measured_share: read::Cell,
+) -> Stream {
+    Stream {
         from,
         to,
         entity,
         scope: 2,
         method: "market".to_owned(),
-        carrier: Some(carrier),
-        name: carrier.to_owned(),
-        amount: sums.bought,
+        carrier: Some(book.carrier().as_str()),
+        name: name.to_owned(),
+        amount,
         unit: factor_unit(book).to_owned(),
-        mg_per_unit: factor.mg_per_unit,
-        tier: factor.tier.clone(),
-        version: factor.source.clone(),
-        co2e_ug: sums.co2e_ug,
-        measured_share: sums.measured_share(),
-        origin: Origin::Co2,
-    });
+        mg_per_unit,
+        tier: tier.to_owned(),
+        version: version.to_owned(),
+        co2e_ug: amount * i128::from(mg_per_unit),
+        declared_ce_ug: 0,
+        measured_share,
+        origin,
+    }
 }
 
 /// Rows hold what the store keeps in 64 bits.

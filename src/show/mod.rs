@@ -2,11 +2,15 @@
 //!
 //! Reads a ledger and never writes. Invariant: sums are made of the ledger's integers and become floating point in the last step.
 
+pub mod allocation;
 pub mod books;
+pub mod charges;
 pub mod cost;
+pub mod demand;
 pub mod known;
 pub mod lists;
 pub mod market;
+pub mod residuals;
 pub mod streams;
 
 use jiff::civil;
@@ -62,7 +66,7 @@ pub struct Selection {
 }
 
 /// A selection in the ledger's terms.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Resolved {
     pub zone: String,
     pub calendar: LocalCalendar,
@@ -107,6 +111,12 @@ impl Resolved {
     pub fn wants(&self, entity: i64) -> bool {
         self.entities.is_empty() || self.entities.contains(&entity)
     }
+
+    /// The part of a period that was asked for: what a row of it is about.
+    #[must_use]
+    pub fn clipped(&self, (start, end): (Millis, Millis)) -> (Millis, Millis) {
+        (self.from.map_or(start, |from| from.max(start)), self.to.map_or(end, |to| to.min(end)))
+    }
 }
 
 /// The period that a row from `start` to `end` belongs to; `first` and `last` bound all rows.
@@ -124,7 +134,7 @@ fn period(
         By::Day => wanted.calendar.day(start),
         By::Hour => wanted.calendar.hour(start),
     };
-    (span.start, span.end)
+    wanted.clipped((span.start, span.end))
 }
 
 /// A moment of the command line: a date, a local time, or a time with offset.

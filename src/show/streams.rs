@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
-use rustc_hash::FxHashMap;
 
 use super::books::{self, Key, Sums};
-use super::known::{self, Factor, InForce};
+use super::known::{self, Factor, InForce, Named};
 use super::market;
 use super::{By, Resolved, ShowError};
 use crate::accounting::Book;
@@ -34,10 +33,15 @@ pub struct Stream {
     pub tier: String,
     pub version: String,
     pub co2e_ug: i128,
+    /// Standard coal of a declared fuel, µg by heat content; what is metered has its own in the books.
+    pub declared_ce_ug: i128,
     /// Null for what was declared.
     pub measured_share: Cell,
     pub origin: Origin,
 }
+
+/// Gases that combustion gives off beside CO2, by the names of their factors.
+pub const BESIDE_CO2: [&str; 2] = ["CH4", "N2O"];
 
 /// What a rule has to know of a stream that its name only tells people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +65,8 @@ pub struct Question<'q> {
     pub by: By,
     pub sums: &'q BTreeMap<Key, Sums>,
     pub factors: &'q InForce<Factor>,
-    /// Factors by name and year that no book uses.
-    pub year_factors: &'q FxHashMap<(String, i16), Factor>,
+    /// Factors that no book uses.
+    pub named: &'q Named,
     /// First and last moment of what was metered.
     pub data: (Millis, Millis),
     /// The zone's row.
@@ -75,10 +79,10 @@ pub struct Question<'q> {
 pub fn streams(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<Vec<Stream>, ShowError> {
     let Some(data) = data_span(ledger, wanted)? else { return Ok(Vec::new()) };
     let sums = books::sums(ledger, wanted, by)?;
-    let (factors, year_factors) = (known::factors(ledger, wanted)?, year_factors(ledger)?);
+    let (factors, named) = (known::factors(ledger, wanted)?, known::named(ledger, wanted)?);
     let zone = ledger.query_row("SELECT id FROM entity_row WHERE entity = ?1", [&wanted.zone], |row| row.get(0))?;
     let gwp = ledger.query_row("SELECT value FROM meta WHERE key = 'gwp'", [], |row| row.get(0))?;
-    let question = Question { ledger, by, sums: &sums, factors: &factors, year_factors: &year_factors, data, zone, gwp };
+    let question = Question { ledger, by, sums: &sums, factors: &factors, named: &named, data, zone, gwp };
     let mut streams = metered(&question);
     streams.extend(market::streams(&question, wanted)?);
     streams.extend(declared(&question, wanted)?);
@@ -93,15 +97,6 @@ fn data_span(ledger: &Connection, wanted: &mut Resolved) -> Result<Option<(Milli
     };
     let (first, last) = (end("MIN")?, end("MAX")?);
     Ok(first.zip(last).map(|(first, last)| (wanted.calendar.year(Millis(first)).start, Millis(last).plus_ms(HOUR_MS))))
-}
-
-/// Factors by name and year that no book uses.
-pub fn year_factors(ledger: &Connection) -> Result<FxHashMap<(String, i16), Factor>, ShowError> {
-    let mut statement = ledger.prepare("SELECT name, year, mg_per_unit, tier, version FROM year_factor_row")?;
-    let rows = statement.query_map([], |row| {
-        Ok(((row.get(0)?, row.get(1)?), Factor { mg_per_unit: row.get(2)?, tier: row.get(3)?, source: row.get(4)? }))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The unit that a book's factor is per; a thousand ledger units.
@@ -138,6 +133,7 @@ fn metered(question: &Question) -> Vec<Stream> {
             tier: factor.tier.clone(),
             version: factor.source.clone(),
             co2e_ug,
+            declared_ce_ug: 0,
             measured_share: sums.measured_share(),
             origin: match book {
                 Book::Electricity => Origin::Grid,
@@ -148,11 +144,10 @@ fn metered(question: &Question) -> Vec<Stream> {
         let carrier = book.carrier().as_str();
         streams.push(of(carrier.to_owned(), Some(carrier), factor, sums.co2e_ug));
         if book == Book::NaturalGas {
-            for gas in ["CH4", "N2O"] {
-                let factor = question.year_factors.get(&(gas.to_owned(), sums.year));
-                beside.extend(factor.map(|factor| {
-                    of(format!("natural_gas {gas} (GWP {})", question.gwp), None, factor, sums.bought * i128::from(factor.mg_per_unit))
-                }));
+            for (gas, co2e_ug) in BESIDE_CO2.into_iter().zip(sums.beside_ug) {
+                let factor = question.named.of(gas, sums.latest);
+                let name = format!("natural_gas {gas} (GWP {})", question.gwp);
+                beside.extend(factor.map(|(factor, _)| of(name, None, factor, co2e_ug)));
             }
         }
     }
@@ -163,7 +158,7 @@ fn metered(question: &Question) -> Vec<Stream> {
 /// What users declared, shared out evenly over its days, as far as the data reach. The zone has everything.
 fn declared(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>, ShowError> {
     let (from, to) = (wanted.from.unwrap_or(question.data.0), wanted.to.map_or(question.data.1, |to| to.min(question.data.1)));
-    let sql = "SELECT id, stream, entity, from_ts, to_ts, scope, method, amount, unit, mg_per_unit, tier, version, kind FROM declared_entry_row \
+    let sql = "SELECT id, stream, entity, from_ts, to_ts, scope, method, amount, unit, mg_per_unit, tier, version, kind, COALESCE(coal_mg_per_unit, 0) FROM declared_entry_row \
                WHERE from_ts < ?2 AND to_ts > ?1 ORDER BY from_ts, id, stream";
     let mut statement = question.ledger.prepare(sql)?;
     let mut rows = statement.query(params![from.0, to.0])?;
@@ -172,7 +167,7 @@ fn declared(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>, S
         let (id, stream): (String, String) = (row.get(0)?, row.get(1)?);
         let owner: i64 = row.get(2)?;
         let (starts, ends) = (Millis(row.get(3)?), Millis(row.get(4)?));
-        let (amount, mg_per_unit): (i64, i64) = (row.get(7)?, row.get(9)?);
+        let (amount, mg_per_unit, coal_mg_per_unit): (i64, i64, i64) = (row.get(7)?, row.get(9)?, row.get(13)?);
         let is_co2 = match row.get::<_, String>(12)?.as_str() {
             "fuel" => stream.ends_with(" CO2"),
             kind => kind == "process",
@@ -183,7 +178,7 @@ fn declared(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>, S
         while at < ends.min(to) {
             let bucket = match question.by {
                 By::Total => (wanted.from.unwrap_or(from), wanted.to.unwrap_or(to)),
-                by => books::bucket(&mut wanted.calendar, by, at),
+                by => books::bucket(wanted, by, at),
             };
             let next = bucket.1.min(ends).min(to);
             let part = until(next) - until(at);
@@ -203,6 +198,7 @@ fn declared(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>, S
                         tier: row.get(10)?,
                         version: row.get(11)?,
                         co2e_ug: i128::from(part) * i128::from(mg_per_unit),
+                        declared_ce_ug: i128::from(part) * i128::from(coal_mg_per_unit),
                         measured_share: Cell::Null,
                         origin,
                     });

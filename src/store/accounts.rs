@@ -10,7 +10,7 @@ use super::restore::Share;
 use super::{Store, StoreError};
 use crate::accounting::{Book, YearFactors};
 use crate::domain::calendar::Span;
-use crate::domain::tariff::{Band, PriceSpan};
+use crate::domain::tariff::{Band, Charges, PriceSpan};
 use crate::domain::units::{MINUTE_MS, MgCePerUnit, MgPerUnit, MicroCnyPerUnit, Millis};
 
 /// An interval is closed this long after its end, whatever has come until then: from there on a change is a correction.
@@ -26,7 +26,7 @@ pub struct FactorSpan {
 impl Store {
     /// Prices in force of a book that begin in a span, in order.
     pub fn prices(&self, book: Book, span: Span) -> Result<Vec<PriceSpan>, StoreError> {
-        let sql = "SELECT from_ts, to_ts, band, ucny_per_unit, tariff FROM price_row WHERE carrier = ?1 AND from_ts >= ?2 AND from_ts < ?3 \
+        let sql = "SELECT from_ts, to_ts, band, ucny_per_unit, tariff, funds_ucny_per_unit, demand_ucny_per_kw_month FROM price_row WHERE carrier = ?1 AND from_ts >= ?2 AND from_ts < ?3 \
                    AND recorded_to IS NULL ORDER BY from_ts";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![book as u8, span.start.0, span.end.0], price)?;
@@ -64,15 +64,17 @@ fn price(row: &Row) -> Result<PriceSpan, rusqlite::Error> {
     let number: u8 = row.get(2)?;
     let band = Band::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, i64::from(number)))?;
     let price = row.get::<_, Option<i64>>(3)?.map(MicroCnyPerUnit);
-    Ok(PriceSpan { from: Millis(row.get(0)?), to: Millis(row.get(1)?), band, price, version: row.get(4)? })
+    let charges = Charges { funds: MicroCnyPerUnit(row.get(5)?), demand_ucny_per_kw_month: row.get(6)? };
+    Ok(PriceSpan { from: Millis(row.get(0)?), to: Millis(row.get(1)?), band, price, charges, version: row.get(4)? })
 }
 
 /// Keeps prices from now on, recorded at `at`.
 pub(super) fn insert_prices(transaction: &Transaction, prices: &[(Book, PriceSpan)], at: Millis) -> Result<(), StoreError> {
-    let mut insert = transaction.prepare_cached("INSERT INTO price_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)")?;
-    for (book, price) in prices {
-        let micro = price.price.map(|price| price.0);
-        insert.execute(params![*book as u8, price.from.0, price.to.0, price.band.number(), micro, price.version, at.0])?;
+    let mut insert = transaction.prepare_cached("INSERT INTO price_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL)")?;
+    for (book, PriceSpan { from, to, band, price, charges, version }) in prices {
+        let price = price.map(|price| price.0);
+        let (funds, demand) = (charges.funds.0, charges.demand_ucny_per_kw_month);
+        insert.execute(params![*book as u8, from.0, to.0, band.number(), price, funds, demand, version, at.0])?;
     }
     Ok(())
 }

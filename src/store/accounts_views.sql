@@ -41,13 +41,25 @@ SELECT i.ts,
   i.bought / k.per_unit AS quantity, k.unit, i.bought * p.ucny_per_unit / 1e9 AS cny, p.tariff,
   CASE WHEN i.gross <> 0 THEN 1.0 - 1.0 * (i.assumed + i.estimated) / i.gross END AS measured_share, p.to_ts < i.ts + i.minutes * 60000 AS spans_bands
 FROM entity_interval i JOIN entity_row e ON e.id = i.entity_id JOIN carrier_row k ON k.id = i.carrier_id
-JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL;
+JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL;
 
+-- By local hour. Prices are kept day by day, so one that holds began less than 25 hours before.
 DROP VIEW IF EXISTS cost;
 CREATE VIEW cost AS
-SELECT MIN(ts) AS ts, MIN(ts_utc) AS ts_utc, substr(MIN(ts_local), 1, 13) || ':00:00' AS ts_local, zone, entity, carrier, band, SUM(quantity) AS quantity, unit,
-  SUM(cny) AS cny, tariff
-FROM cost_interval GROUP BY substr(ts_utc, 1, 13), substr(ts_local, 1, 13), zone, entity, carrier, band, tariff;
+SELECT x.ts,
+  strftime('%Y-%m-%dT%H:%M:%SZ', x.ts / 1000, 'unixepoch') AS ts_utc,
+  strftime('%Y-%m-%dT%H:%M:%S', x.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= x.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
+  (SELECT value FROM meta WHERE key = 'zone') AS zone, e.entity, k.carrier,
+  CASE x.band WHEN 0 THEN 'sharp' WHEN 1 THEN 'peak' WHEN 2 THEN 'flat' WHEN 3 THEN 'valley' WHEN 4 THEN 'deep_valley' ELSE 'unpriced' END AS band,
+  x.bought / k.per_unit AS quantity, k.unit, x.ncny / 1e9 AS cny, x.tariff,
+  CASE WHEN x.gross <> 0 THEN 1.0 - 1.0 * x.unmeasured / x.gross END AS measured_share
+FROM (
+  SELECT i.ts - (i.ts + 1000 * (SELECT offset_s FROM tz_offset WHERE from_ts <= i.ts ORDER BY from_ts DESC LIMIT 1)) % 3600000 AS ts, i.entity_id, i.carrier_id, p.band,
+    SUM(i.bought) AS bought, SUM(i.bought * p.ucny_per_unit) AS ncny, SUM(i.gross) AS gross, SUM(i.assumed + i.estimated) AS unmeasured, MAX(p.tariff) AS tariff
+  FROM entity_interval i
+  JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL
+  GROUP BY 1, 2, 3, 4) x
+JOIN entity_row e ON e.id = x.entity_id JOIN carrier_row k ON k.id = x.carrier_id;
 
 DROP VIEW IF EXISTS cost_day;
 CREATE VIEW cost_day AS

@@ -8,25 +8,22 @@ use rustc_hash::FxHashSet;
 use super::batch::RowId;
 use super::{Store, StoreError};
 use crate::domain::calendar::LocalCalendar;
-use crate::domain::declared::{Declared, Entry};
-use crate::domain::factors::{FactorSet, FactorTier, Found, GridMethod};
-use crate::domain::substances::CombustionGas;
-use crate::domain::units::MgPerUnit;
+use crate::domain::declared::{Allocation, Declared, Entry, Indicator};
+use crate::domain::factors::{FactorSet, FactorTier};
 use crate::domain::zone::Zone;
-
-/// Years for which factors are kept ahead and behind.
-const YEARS: std::ops::Range<i16> = 2015..2060;
 
 impl Store {
     /// Keeps entities' facts, declarations and factors. `entities` are the rows of the zone's entities, `whole` the zone's own.
     pub fn adopt_declared(&self, zone: &Zone, factors: &FactorSet, entities: &[RowId], whole: RowId) -> Result<(), StoreError> {
         self.entity_facts(zone, entities, whole)?;
         let row = |id: &str| zone.entity_of(id).map_or(whole, |index| entities[index.0 as usize]);
-        let calendar = LocalCalendar::new(zone.profile().time_zone.clone());
+        let mut calendar = LocalCalendar::new(zone.profile().time_zone.clone());
         self.entries(zone.declared(), &calendar, row)?;
         self.supplies(zone.declared(), &calendar, row)?;
-        self.year_factors(zone, factors)?;
-        self.versions_and_targets(factors)?;
+        self.indicators(zone.declared())?;
+        self.allocations(zone.declared(), &calendar, row)?;
+        self.named_factors(zone, factors, &mut calendar)?;
+        self.adopt_versions(factors)?;
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES ('gwp', ?1)", [zone.profile().gwp.as_str()])?;
         Ok(())
     }
@@ -52,11 +49,11 @@ impl Store {
 
     fn entries(&self, declared: &Declared, calendar: &LocalCalendar, row: impl Fn(&str) -> RowId) -> Result<(), StoreError> {
         // An entry of the same content keeps the factor that the library first gave it.
-        let sql = "INSERT INTO declared_entry_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+        let sql = "INSERT INTO declared_entry_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17) \
                    ON CONFLICT (id, stream) DO UPDATE SET entity = excluded.entity, from_ts = excluded.from_ts, to_ts = excluded.to_ts, \
                    scope = excluded.scope, method = excluded.method, kind = excluded.kind, amount = excluded.amount, unit = excluded.unit, \
                    mg_per_unit = excluded.mg_per_unit, tier = excluded.tier, version = excluded.version, source = excluded.source, \
-                   recorded = excluded.recorded WHERE (entity, from_ts, to_ts, kind, amount, unit, recorded) <> (excluded.entity, excluded.from_ts, \
+                   recorded = excluded.recorded, coal_mg_per_unit = excluded.coal_mg_per_unit WHERE (entity, from_ts, to_ts, kind, amount, unit, recorded) <> (excluded.entity, excluded.from_ts, \
                    excluded.to_ts, excluded.kind, excluded.amount, excluded.unit, excluded.recorded) OR excluded.tier = ?16";
         let mut insert = self.connection.prepare(sql)?;
         for e in &declared.entries {
@@ -79,7 +76,8 @@ impl Store {
                 e.version,
                 e.source,
                 recorded,
-                own
+                own,
+                e.coal.map(|coal| coal.0)
             ])?;
         }
         self.forget_entries_without_a_line(&declared.entries)
@@ -106,20 +104,30 @@ impl Store {
         Ok(())
     }
 
-    /// A year that is not over yet, or has not begun, takes what the library says now until a row of its data exists.
-    fn year_factors(&self, zone: &Zone, factors: &FactorSet) -> Result<(), StoreError> {
-        let sql = "DELETE FROM year_factor_row WHERE year > (SELECT COALESCE(MAX(year), 0) FROM factor_row)";
-        self.connection.execute(sql, [])?;
-        let mut insert = self.connection.prepare("INSERT OR IGNORE INTO year_factor_row VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        for year in YEARS {
-            for (name, found) in factors_of_year(zone, factors, year) {
-                insert.execute(params![name, year, found.factor.0, found.tier.as_str(), found.version])?;
-            }
+    fn indicators(&self, declared: &Declared) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM indicator_row", [])?;
+        let mut insert = self.connection.prepare("INSERT INTO indicator_row VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        for Indicator { kind, year, thousandths_pct, source, recorded } in &declared.indicators {
+            insert.execute(params![kind.as_str(), year, *thousandths_pct as f64 / 1e3, source, recorded.to_string()])?;
         }
         Ok(())
     }
 
-    fn versions_and_targets(&self, factors: &FactorSet) -> Result<(), StoreError> {
+    fn allocations(&self, declared: &Declared, calendar: &LocalCalendar, row: impl Fn(&str) -> RowId) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM allocation_row", [])?;
+        // A line that is there twice is one share.
+        let sql = "INSERT INTO allocation_row VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET \
+                   thousandths_pct = thousandths_pct + excluded.thousandths_pct";
+        let mut insert = self.connection.prepare(sql)?;
+        for Allocation { meter, entity, thousandths_pct, valid, source } in &declared.allocations {
+            let (from, to) = (calendar.start_of(valid.from).0, valid.to.map_or(i64::MAX, |to| calendar.start_of(to).0));
+            insert.execute(params![meter, row(entity).0, from, to, thousandths_pct, source])?;
+        }
+        Ok(())
+    }
+
+    /// Keeps where each value comes from, and the limits that rules set.
+    pub fn adopt_versions(&self, factors: &FactorSet) -> Result<(), StoreError> {
         let mut insert = self.connection.prepare("INSERT OR IGNORE INTO factor_version_row VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         for from in factors.provenances() {
             let (since, until) = (from.valid_from.to_string(), from.valid_to.map(|to| to.to_string()));
@@ -135,21 +143,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// What no book uses, by name; what the set lacks is left out, except for the residual mix, in whose place the average stands and says so.
-fn factors_of_year<'s>(zone: &Zone, factors: &'s FactorSet, year: i16) -> Vec<(&'static str, Found<'s, MgPerUnit>)> {
-    let profile = zone.profile();
-    let grid = |method| factors.electricity(method, &profile.region, year);
-    let residual = grid(GridMethod::Residual)
-        .or_else(|_| grid(GridMethod::Average).map(|found| Found { tier: FactorTier::AverageForResidual, ..found }));
-    let gas = |gas| factors.combustion_of_gas(profile, gas, profile.gwp).ok().flatten();
-    let found = [
-        (GridMethod::Residual.as_str(), residual.ok()),
-        (GridMethod::ParkFossil.as_str(), grid(GridMethod::ParkFossil).ok()),
-        (GridMethod::ParkGreen.as_str(), grid(GridMethod::ParkGreen).ok()),
-        (CombustionGas::Methane.as_str(), gas(CombustionGas::Methane)),
-        (CombustionGas::NitrousOxide.as_str(), gas(CombustionGas::NitrousOxide)),
-    ];
-    found.into_iter().filter_map(|(name, found)| found.map(|found| (name, found))).collect()
 }

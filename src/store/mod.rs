@@ -9,6 +9,7 @@ pub mod backup;
 pub mod batch;
 mod declared;
 mod latest;
+pub mod named;
 pub mod outbox;
 pub mod read;
 mod readings;
@@ -17,6 +18,7 @@ pub mod restate;
 pub mod restore;
 pub mod savings;
 mod series;
+mod tree;
 mod write;
 
 use std::fs::File;

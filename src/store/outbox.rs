@@ -18,8 +18,6 @@ use crate::lines::{Field, Lines};
 const LETTERS_MAX: i64 = 10_000;
 /// History is read in windows of this length, each whole.
 const HISTORY_WINDOW_MS: i64 = 900_000;
-/// The measurements that follow an hour of an entity, so that a portion of keys fits a request.
-const LINES_PER_KEY: u32 = series::BY_HOUR.len() as u32;
 
 /// What the commits of a store write for the outbox: nothing, or under which stamp.
 #[derive(Debug)]
@@ -59,11 +57,36 @@ impl Feed {
         Ok(())
     }
 
+    /// Hours whose savings changed: baseline and start.
+    pub(super) fn keep_savings(&mut self, transaction: &Transaction, hours: impl Iterator<Item = (i64, Millis)>) -> Result<(), StoreError> {
+        self.stamp += 1;
+        let sql = "INSERT OR REPLACE INTO outbox_key SELECT ?2, entity, carrier, ?3 FROM baseline_row WHERE id = ?1";
+        let mut hour = transaction.prepare_cached(sql)?;
+        for (baseline, at) in hours {
+            hour.execute(params![baseline, at.0, self.stamp])?;
+        }
+        Ok(())
+    }
+
     /// All hours there are: before the roll-ups are made anew, and after.
     pub(super) fn keep_all_hours(&mut self, transaction: &Transaction) -> Result<(), StoreError> {
         self.stamp += 1;
         all_hours(transaction, self.stamp)
     }
+}
+
+/// Puts in the predicted hours of an entity's carrier in a span, for what is changed beside a collector: while an outbox is on. `change` numbers the
+/// changes; below zero it is no collector's stamp.
+pub(super) fn keep_savings_of(
+    ledger: &Connection,
+    (entity, carrier): (i64, i64),
+    (from, to): (Millis, Millis),
+    change: i64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO outbox_key SELECT p.ts, b.entity, b.carrier, ?5 FROM baseline_row b JOIN saving_row p ON p.baseline = b.id \
+               WHERE b.entity = ?1 AND b.carrier = ?2 AND p.ts >= ?3 AND p.ts < ?4 AND EXISTS (SELECT 1 FROM meta WHERE key = 'outbox_target')";
+    ledger.execute(sql, params![entity, carrier, from.0, to.0, -change])?;
+    Ok(())
 }
 
 fn all_hours(transaction: &Transaction, stamp: i64) -> Result<(), StoreError> {
@@ -289,7 +312,7 @@ impl Outbox {
     }
 
     fn take_hours(&self, portion: &mut Portion, lines_max: u32) -> Result<(), StoreError> {
-        let room = lines_max.saturating_sub(portion.lines.count) / LINES_PER_KEY;
+        let room = lines_max.saturating_sub(portion.lines.count) / series::LINES_PER_KEY;
         let sql = "SELECT k.ts, k.entity, k.carrier, k.stamp, e.entity, c.carrier FROM outbox_key k \
                    JOIN entity_row e ON e.id = k.entity JOIN carrier_row c ON c.id = k.carrier LIMIT ?1";
         let mut keys = self.connection.prepare_cached(sql)?;

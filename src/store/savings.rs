@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::batch::{Batch, RowId};
-use super::{Store, StoreError};
+use super::{Store, StoreError, outbox};
 use crate::accounting::Book;
 use crate::domain::calendar::{DayType, DayTypes, Span};
 use crate::domain::units::{HOUR_MS, Millis};
@@ -332,6 +332,9 @@ impl Store {
                 delete.execute(params![baseline, at.0])?;
             }
         }
+        if let Some(feed) = &mut self.feed {
+            feed.keep_savings(&transaction, rows.iter().map(|row| (row.baseline, row.at)).chain(without.iter().copied()))?;
+        }
         Ok(transaction.commit()?)
     }
 }
@@ -343,6 +346,8 @@ pub fn keep_baseline(ledger: &mut Connection, row: &BaselineRow, replacing: Opti
     if let Some(reason) = replacing {
         let sql = "UPDATE baseline_row SET ended = ?3, end_reason = ?4 WHERE entity = ?1 AND carrier = ?2 AND ended IS NULL";
         transaction.execute(sql, params![entity, carrier, row.as_of.0, reason])?;
+        let always = (Millis(i64::MIN), Millis(i64::MAX));
+        outbox::keep_savings_of(&transaction, (i64::from(entity), i64::from(carrier)), always, made(&transaction)? + 1)?;
         let sql = "DELETE FROM saving_row WHERE baseline IN (SELECT id FROM baseline_row WHERE entity = ?1 AND carrier = ?2)";
         transaction.execute(sql, params![entity, carrier])?;
     }
@@ -376,8 +381,11 @@ pub fn keep_adjustment(ledger: &Connection, adjustment: &Adjustment, as_of: Mill
     let sql =
         "INSERT INTO adjustment_row (entity, carrier, from_ts, to_ts, kwh_per_hour, reason, as_of) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let values = params![load.entity.0, number(load.book), span.start.0, span.end.0, kwh_per_hour, reason, as_of.0];
-    ledger.execute(sql, values)?;
-    Ok(())
+    let transaction = ledger.unchecked_transaction()?;
+    transaction.execute(sql, values)?;
+    let of = (i64::from(load.entity.0), i64::from(number(load.book)));
+    outbox::keep_savings_of(&transaction, of, (span.start, span.end), made(&transaction)?)?;
+    Ok(transaction.commit()?)
 }
 
 /// Weather gauges of a batch. Of two values at one moment the same wins as in `reading_row`: the higher `seq`, then the larger value.

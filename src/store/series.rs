@@ -1,8 +1,8 @@
 //! Measurements that follow an hour of an entity and carrier: which view each is read from, and what of it becomes tags and fields.
 //!
 //! One more measurement is one more entry in [`BY_HOUR`]. Invariant: a view's row that stands for a key has a row with that key at all later times, or
-//! its tags are among `emptied`: then zeros go out under them, because nothing is ever deleted in the other store. A view whose rows share an hour and may
-//! go one by one (bands of a tariff) has to keep them with the quantity 0.
+//! its tags are among `emptied`: then zeros go out under them, because nothing is ever deleted in the other store. Rows that share an hour and may go one
+//! by one (bands of a tariff) are written with 0 where they are gone.
 
 use rusqlite::{Connection, params};
 
@@ -18,16 +18,22 @@ pub struct Series {
     tags: &'static [&'static str],
     numbers: &'static [&'static str],
     texts: &'static [&'static str],
-    /// The further tags under which an hour that is gone had been sent: `SELECT` of them, with the carrier as ?1.
+    /// Tags, numbers and texts of an hour, where the view would be slow for one hour or keeps no rows of 0: `SELECT` of them, as in [`Key`].
+    rows: Option<&'static str>,
+    /// The further tags under which an hour that is gone had been sent: `SELECT` of them; without tags a row says whether. None: it had.
     emptied: Option<&'static str>,
 }
 
-pub const BY_HOUR: [Series; 2] = [
+/// Lines of one key at most: energy, carbon and saving have one, cost has one for each band of a tariff and what has no price.
+pub const LINES_PER_KEY: u32 = 9;
+
+pub const BY_HOUR: [Series; 4] = [
     Series {
         measurement: "energy",
         tags: &[],
         numbers: &["quantity", "kwh", "tce_calorific", "tce_primary", "measured_share"],
         texts: &[],
+        rows: None,
         emptied: None,
     },
     Series {
@@ -35,14 +41,61 @@ pub const BY_HOUR: [Series; 2] = [
         tags: &["scope", "method"],
         numbers: &["kg_co2e"],
         texts: &["factor_tier"],
+        rows: None,
         // As in views.sql; a carrier without a factor has no carbon.
         emptied: Some(
-            "SELECT CASE ?1 WHEN 'natural_gas' THEN '1' ELSE '2' END, 'location' WHERE EXISTS \
-             (SELECT 1 FROM factor_row f JOIN carrier_row c ON c.id = f.carrier WHERE c.carrier = ?1 AND f.mg_per_unit IS NOT NULL)",
+            "SELECT CASE ?3 WHEN 'natural_gas' THEN '1' ELSE '2' END, 'location' WHERE EXISTS \
+             (SELECT 1 FROM factor_row f JOIN carrier_row c ON c.id = f.carrier WHERE c.carrier = ?3 AND f.mg_per_unit IS NOT NULL)",
+        ),
+    },
+    Series {
+        measurement: "cost",
+        tags: &["band"],
+        numbers: &["quantity", "cny"],
+        texts: &["tariff"],
+        rows: Some(COSTS),
+        // Bands of 0 are among the rows.
+        emptied: Some("SELECT NULL WHERE ?3 IS NULL"),
+    },
+    Series {
+        measurement: "saving",
+        tags: &[],
+        numbers: &["baseline_kwh", "metered_kwh", "saved_kwh", "saved_kg_co2e", "low_kwh", "high_kwh"],
+        texts: &[],
+        rows: Some(SAVINGS),
+        emptied: Some(
+            "SELECT 1 FROM baseline_row b JOIN entity_row e ON e.id = b.entity JOIN carrier_row k ON k.id = b.carrier \
+             WHERE e.entity = ?2 AND k.carrier = ?3 AND b.to_ts <= ?1 LIMIT 1",
         ),
     },
 ];
 
+/// The view cost for one hour, and 0 under each band that any version of the prices had in it: the tariff may have been another when it was sent.
+const COSTS: &str = "WITH step(ms) AS (VALUES (0), (300000), (600000), (900000), (1200000), (1500000), (1800000), (2100000), (2400000), (2700000), (3000000), (3300000)) \
+    SELECT CASE band WHEN 0 THEN 'sharp' WHEN 1 THEN 'peak' WHEN 2 THEN 'flat' WHEN 3 THEN 'valley' WHEN 4 THEN 'deep_valley' ELSE 'unpriced' END, \
+      SUM(bought) / (SELECT per_unit FROM carrier_row WHERE carrier = ?3), SUM(ncny) / 1e9, MAX(tariff) FROM ( \
+      SELECT p.band, i.quantity * s.bought AS bought, i.quantity * s.bought * p.ucny_per_unit AS ncny, p.tariff FROM entity_row e \
+        CROSS JOIN carrier_row k ON k.carrier = ?3 CROSS JOIN share_row s ON s.entity = e.id CROSS JOIN channel_row c ON c.id = s.channel AND c.carrier = k.id \
+        CROSS JOIN step CROSS JOIN interval_row i ON i.ts = ?1 + step.ms AND i.channel = s.channel \
+        CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL \
+        WHERE e.entity = ?2 \
+      UNION ALL SELECT p.band, 0, CASE WHEN p.band < 5 THEN 0 END, NULL FROM carrier_row k \
+        CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > ?1 - 90000000 AND p.from_ts < ?1 + 3600000 AND ?1 < p.to_ts WHERE k.carrier = ?3) \
+    GROUP BY band";
+
+/// The view saving for one hour. That a prediction is there says that the hour is closed.
+const SAVINGS: &str = "SELECT h.baseline_kwh, h.metered_kwh, h.baseline_kwh - h.metered_kwh, \
+    (h.baseline_kwh - h.metered_kwh) / h.kwh_per_unit * h.mg_co2e_per_unit / 1e9, h.baseline_kwh - h.metered_kwh - h.half_width_kwh, \
+    h.baseline_kwh - h.metered_kwh + h.half_width_kwh FROM ( \
+      SELECT b.mg_co2e_per_unit, b.kwh_per_unit, p.half_width_kwh, r.quantity * b.kwh_per_unit AS metered_kwh, \
+        p.baseline_kwh + COALESCE((SELECT SUM(a.kwh_per_hour) FROM adjustment_row a \
+          WHERE a.entity = b.entity AND a.carrier = b.carrier AND a.from_ts <= ?1 AND ?1 < a.to_ts), 0) AS baseline_kwh \
+      FROM baseline_row b JOIN entity_row e ON e.id = b.entity JOIN carrier_row k ON k.id = b.carrier JOIN saving_row p ON p.baseline = b.id AND p.ts = ?1 \
+        JOIN rollup_row r ON r.level = 1 AND r.ts = ?1 AND r.entity = b.entity AND r.carrier = b.carrier \
+      WHERE b.ended IS NULL AND e.entity = ?2 AND k.carrier = ?3 AND NOT EXISTS (SELECT 1 FROM adjustment_row a \
+        WHERE a.kwh_per_hour IS NULL AND a.entity = b.entity AND a.carrier = b.carrier AND a.from_ts <= ?1 AND ?1 < a.to_ts)) h";
+
+/// One hour: ?1, ?2 and ?3 of what is asked with it are its start, the entity and the carrier.
 pub struct Key<'a> {
     pub zone: &'a str,
     pub at: Millis,
@@ -53,9 +106,12 @@ pub struct Key<'a> {
 impl Series {
     /// The lines of one hour as the ledger holds it now.
     pub fn write(&self, connection: &Connection, key: &Key, lines: &mut Lines) -> Result<(), StoreError> {
-        let as_text = self.tags.iter().map(|tag| format!("CAST({tag} AS TEXT)"));
-        let columns: Vec<String> = as_text.chain(self.numbers.iter().chain(self.texts).map(|&name| name.to_owned())).collect();
-        let sql = format!("SELECT {} FROM {} WHERE ts = ?1 AND entity = ?2 AND carrier = ?3", columns.join(", "), self.measurement);
+        let of_the_view = || {
+            let as_text = self.tags.iter().map(|tag| format!("CAST({tag} AS TEXT)"));
+            let columns: Vec<String> = as_text.chain(self.numbers.iter().chain(self.texts).map(|&name| name.to_owned())).collect();
+            format!("SELECT {} FROM {} WHERE ts = ?1 AND entity = ?2 AND carrier = ?3", columns.join(", "), self.measurement)
+        };
+        let sql = self.rows.map_or_else(of_the_view, str::to_owned);
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![key.at.0, key.entity, key.carrier])?;
         let mut found = false;
@@ -83,7 +139,7 @@ impl Series {
             return Ok(());
         };
         let mut statement = connection.prepare_cached(sql)?;
-        let mut rows = statement.query([key.carrier])?;
+        let mut rows = statement.query(params![key.at.0, key.entity, key.carrier])?;
         while let Some(row) = rows.next()? {
             let tags = self.tags.iter().enumerate().map(|(index, _)| row.get(index)).collect::<Result<Vec<String>, _>>()?;
             self.line(key, &tags, &zeros, lines);

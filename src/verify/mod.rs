@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod books;
 pub mod faults;
+pub mod figures;
 pub mod ledger;
 pub mod spans;
 pub mod truth;
@@ -110,6 +111,7 @@ pub fn verify(data: &std::path::Path, truth_file: &std::path::Path) -> Result<Ve
     let ledger = ledger::read(&connection)?;
     let mut findings = spans::check(&truth, &ledger);
     findings.extend(books::check(&connection, &ledger)?);
+    findings.extend(figures::check(&connection)?);
     findings.extend(faults::check(&truth));
     findings.extend(alerts::check(&connection, &truth)?);
     Ok(Verification { findings })

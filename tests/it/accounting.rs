@@ -57,8 +57,12 @@ const WALL: Millis = Millis(1_769_875_200_000);
 
 /// January 2026: 10,000 and 5,000 kWh, and 1,000 m³ of gas, read twice each.
 fn january(folder: &Path) -> PathBuf {
+    january_of(&zone(folder), folder)
+}
+
+fn january_of(zone: &Path, folder: &Path) -> PathBuf {
     let data = folder.join("data");
-    let read = zone_folder::load(&zone(folder)).unwrap();
+    let read = zone_folder::load(zone).unwrap();
     let mut engine = Engine::open(&data, read.zone, (read.factors, read.tariff), read.alert_rules, WALL).unwrap();
     for (at, values) in [("2026-01-01", [0, 0, 0]), ("2026-02-01", [10_000, 5_000, 1_000])] {
         for (meter, item, value) in [
@@ -144,7 +148,8 @@ fn no_kilowatt_hour_is_covered_twice() {
     assert!(close(cancelled, 7_000.0), "seven certificates cover {cancelled} kWh");
 }
 
-/// kgce: 10,000 × 0.1229 + 1,000 × 1.237764 (38.931 × 0.9318 / 29.3076) = 2,466.764 calorific; 2,856 + 1,237.764 = 4,093.764 primary.
+/// kgce: 10,000 × 0.1229 + 1,000 × 1.237764 (38.931 × 0.9318 / 29.3076) = 2,466.764 calorific; 2,856 + 1,237.764 = 4,093.764 primary; 31 kg of diesel, which
+/// nobody meters, × 1.4571 (GB/T 2589-2020) = 45.1701 on both.
 #[test]
 fn factory_and_park_figures_come_out_as_worked_out_by_hand() {
     let folder = folder();
@@ -155,30 +160,53 @@ fn factory_and_park_figures_come_out_as_worked_out_by_hand() {
     };
     let factory = report(&data, &["factory"]);
     for (name, wanted) in [
-        ("tce_calorific", 2.466_764),
-        ("tce_primary", 4.093_764),
+        ("declared_fuels_tce", 0.045_170_1),
+        ("tce_calorific", 2.511_934_1),
+        ("tce_primary", 4.138_934_1),
         ("scope_2_market_t_co2e", 1.314_4),
         // 2.112999525 + 6.191 t over 1,000 m².
         ("kg_co2e_per_m2", 8.303_999_525),
-        // (2.112999525 + 1.3144) / 2.466764, and over 4.093764.
-        ("t_co2e_market_per_tce_calorific", 1.389_431_468),
-        ("t_co2e_market_per_tce_primary", 0.837_224_502),
+        // (2.112999525 + 1.3144) / 2.5119341, and over 4.1389341.
+        ("t_co2e_market_per_tce_calorific", 1.364_446_434),
+        ("t_co2e_market_per_tce_primary", 0.828_087_484),
         // 3,000 by its own certificates and 1,500 by the zone's, of 10,000 kWh.
         ("non_fossil_share_of_electricity_pct", 45.0),
-        // 4,500 × 0.1229 = 553.05 of 2,466.764 kgce.
-        ("non_fossil_share_of_tce_calorific_pct", 22.420_061_3),
+        // 4,500 × 0.1229 = 553.05 of 2,511.9341 kgce.
+        ("non_fossil_share_of_tce_calorific_pct", 22.016_899_25),
     ] {
         let seen = value(&factory, "E-1", name);
         assert!((seen - wanted).abs() < 1e-8 * wanted, "{name}: {seen}, by hand {wanted}");
     }
     let base = factory.iter().find(|row| row["indicator"] == "t_co2e_market_per_tce_calorific" && row["threshold"] == 1.8).unwrap();
-    assert!((number(base, "gap") + 0.410_568_532).abs() < 1e-8 && base["met"] == "yes", "{base:?}");
+    assert!((number(base, "gap") + 0.435_553_566).abs() < 1e-8 && base["met"] == "yes", "{base:?}");
     let park = report(&data, &["park"]);
-    // Gas 2,014.728 + diesel 95.97321 + (15,000 − 7,000 green) × 0.8325 = 8,770.70121 kg of 3,081.264 kgce.
+    // Gas 2,014.728 + diesel 95.97321 + (15,000 − 7,000 green) × 0.8325 = 8,770.70121 kg of 3,126.4341 kgce.
     let seen = value(&park, "tiny", "park_rule_t_co2_per_tce_calorific");
-    assert!((seen - 2.846_462_104).abs() < 1e-8, "{seen}");
+    assert!((seen - 2.805_336_984).abs() < 1e-8, "{seen}");
     let untold = park.iter().find(|row| row["indicator"] == "waste_heat_use_pct").unwrap();
     assert!(untold["value"].is_null() && untold["gap"].is_null() && untold["threshold"] == 50.0, "{untold:?}");
+    assert!(untold["note"].as_str().unwrap().starts_with("not declared"), "{untold:?}");
+    // 2,466.764 of 2,511.9341 kgce are metered.
+    let e_1 = factory.iter().find(|row| row["entity"] == "E-1" && row["indicator"] == "tce_calorific").unwrap();
+    assert!((number(e_1, "measured_share") - 0.982_017_8).abs() < 1e-7, "{e_1:?}");
+}
+
+#[test]
+fn what_a_zone_states_of_its_indicators_is_judged_and_says_where_it_is_from() {
+    let folder = folder();
+    let zone = zone(folder.path());
+    let stated = "indicator,year,value_pct,source,recorded\nwaste_heat_use_pct,2026,45.5,energy audit,2026-02-01\nindustrial_water_reuse_pct,2025,99,report,2026-01-15\n";
+    fs::write(zone.join("indicators.csv"), stated).unwrap();
+    let data = january_of(&zone, folder.path());
+    let park = report(&data, &["park"]);
+    let of = |name: &str| park.iter().find(|row| row["indicator"] == name).unwrap();
+    let heat = of("waste_heat_use_pct");
+    assert_eq!(
+        (number(heat, "value"), number(heat, "gap"), &heat["met"], &heat["factor_tier"]),
+        (45.5, 4.5, &"no".into(), &"declared".into())
+    );
+    assert!(heat["note"].as_str().unwrap().contains("energy audit, recorded 2026-02-01"), "{heat:?}");
+    assert!(of("industrial_water_reuse_pct")["value"].is_null(), "of another year");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::harness::collector::Collector;
 use crate::harness::influxd::{BUCKET, Influxd, TOKEN};
-use crate::harness::ledger::query;
+use crate::harness::ledger::{query, show};
 use crate::harness::mosquitto::Mosquitto;
-use crate::harness::{folder, nengtan, path, run, text};
+use crate::harness::office::{Office, in_order, open, play, unsaved_wh, write_zone};
+use crate::harness::{LONG, SOON, folder, nengtan, path, repository, run, text, until};
 
 /// The ledger's hours, in ledger units: (entity, carrier, ms) → quantity; (entity, carrier, scope, method, ms) → micrograms.
 fn ledger_hours(data: &Path, amount: &str) -> BTreeMap<(Vec<String>, i64), i64> {
@@ -86,6 +88,50 @@ fn assert_holds_the_alerts(server: &Influxd, data: &Path) {
     assert!(!rows.is_empty());
 }
 
+type Bands = BTreeMap<Vec<String>, f64>;
+
+/// Costs there, added up over the hours, are those of the bill here.
+fn assert_holds_the_costs(server: &Influxd, data: &Path) -> Bands {
+    let mut there = Bands::new();
+    for ((tags, _), cny) in server.values("cost", "cny", &["entity", "carrier", "band"]) {
+        *there.entry(tags).or_default() += cny;
+    }
+    let bill = show(data, &["cost"]);
+    let tags = |row: &crate::harness::ledger::Row| ["entity", "carrier", "band"].map(|tag| row[tag].as_str().unwrap().to_owned()).to_vec();
+    let here: Bands = bill.iter().filter_map(|row| Some((tags(row), row["cny"].as_f64()?))).collect();
+    assert!(here.len() > 50, "{} bills", here.len());
+    for (tags, cny) in &here {
+        let seen = there.get(tags).copied().unwrap_or_default();
+        assert!((seen - cny).abs() <= 1e-9 * cny.abs().max(1.0), "{tags:?}: {seen} there, {cny} here");
+    }
+    let untold = there.iter().find(|(tags, cny)| **cny != 0.0 && !here.contains_key(*tags));
+    assert_eq!(untold, None);
+    here
+}
+
+/// Restates with a tariff whose winter peak lies in the morning: costs change their bands.
+fn restate_with_other_hours(folder: &Path, data: &Path) {
+    let zone = folder.join("zone");
+    std::fs::create_dir_all(&zone).unwrap();
+    for file in std::fs::read_dir(repository("config/zones/qingdao-hightech")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), zone.join(file.file_name())).unwrap();
+    }
+    let tariff = std::fs::read_to_string(repository("config/tariffs/cn-sd-industry.toml")).unwrap();
+    let other = tariff.replacen(
+        "peak = [\"07:00-09:00\", \"16:00-21:00\"]\nsharp = [\"16:00-19:00\"]",
+        "peak = [\"06:00-09:00\"]\nsharp = [\"06:30-07:00\"]",
+        1,
+    );
+    assert_ne!(tariff, other);
+    std::fs::write(zone.join("other.toml"), other).unwrap();
+    let profile = std::fs::read_to_string(zone.join("zone.toml")).unwrap();
+    assert!(profile.contains("cn-sd-industry"));
+    std::fs::write(zone.join("zone.toml"), profile.replace("cn-sd-industry", "other.toml")).unwrap();
+    let done = run(&["restate", "--from", "2026-01-01", "--zone", path(&zone), "--data", path(data)]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+}
+
 #[test]
 fn after_a_harsh_demo_influxdb_holds_what_the_ledger_holds() {
     let Some(server) = Influxd::start("after_a_harsh_demo_influxdb_holds_what_the_ledger_holds") else { return };
@@ -95,12 +141,58 @@ fn after_a_harsh_demo_influxdb_holds_what_the_ledger_holds() {
     assert_holds_the_ledger(&server, &data);
     assert_holds_the_readings(&server, &data);
     assert_holds_the_alerts(&server, &data);
+    let before = assert_holds_the_costs(&server, &data);
     let waits = query(
         &data,
         "SELECT (SELECT COUNT(*) FROM outbox_row) + (SELECT COUNT(*) FROM outbox_key) + (SELECT COUNT(*) FROM outbox_reading) + (SELECT COUNT(*) FROM outbox_letter) AS n",
     );
     assert_eq!(waits[0]["n"], 0, "nothing waits and nothing was refused");
     assert_the_questions_are_answered(&server, &data);
+    restate_with_other_hours(folder.path(), &data);
+    // Its last day is over: it only sends.
+    server.told(&["demo", "--resume", "--speed", "max", "--data", path(&data)]);
+    assert_ne!(assert_holds_the_costs(&server, &data), before, "the bands are others now");
+}
+
+/// A year without and ten days with a measure; then two of the days are excluded beside a running collector.
+#[test]
+fn savings_reach_influxdb_and_follow_what_is_excluded() {
+    const YEAR: i64 = 365 * 24;
+    const REPORTED: i64 = 10 * 24;
+    let Some(server) = Influxd::start("savings_reach_influxdb_and_follow_what_is_excluded") else { return };
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let office = Office::new(YEAR + REPORTED, |hour| if hour < YEAR { unsaved_wh(hour) } else { unsaved_wh(hour) * 9 / 10 });
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office, -1..YEAR + REPORTED));
+    drop(engine);
+    let fitted = run(&["savings", "fit", "--to", "2026-01-01", "--data", path(&data)]);
+    assert!(fitted.status.success(), "{}", text(&fitted.stderr));
+    let broker = Mosquitto::start();
+    let flags = server.flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let collector = Collector::spawn_with(&zone, &data, &broker.url(), &flags, &[("INFLUX_TOKEN", TOKEN)]);
+    collector.await_ready();
+    let saved_kwh = || {
+        let output = run(&["savings", "show", "--entity", "E-OFFICE", "--data", path(&data), "--output", "json"]);
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        rows[0]["saved_kwh"].as_f64().unwrap()
+    };
+    let there = |wanted: f64| {
+        let values = server.values("saving", "saved_kwh", &["entity", "carrier"]);
+        let sum: f64 = values.values().sum();
+        (values.len() as i64 == REPORTED && (sum - wanted).abs() < 1e-6).then_some(values)
+    };
+    let all = saved_kwh();
+    until(LONG, "every hour's saving is there", || there(all));
+    let excluded = ["savings", "exclude", "--entity", "E-OFFICE", "--from", "2026-01-03", "--to", "2026-01-05", "--reason", "stocktaking"];
+    let done = run(&[&excluded[..], &["--data", path(&data)]].concat());
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let rest = saved_kwh();
+    assert!(rest < all);
+    let values = until(SOON, "the excluded hours are 0", || there(rest));
+    assert_eq!(values.values().filter(|kwh| **kwh == 0.0).count(), 48);
+    collector.stop();
 }
 
 /// `query --flux` gives what the embedded store gives, in each format.

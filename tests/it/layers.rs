@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report", &["domain", "accounting", "wire", "store", "show"]),
     ("rank", &["domain", "accounting", "wire", "store", "claims", "show", "report"]),
     ("explain", &["domain", "ledger", "accounting", "wire", "show"]),
+    ("export", &["domain", "store", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
     (
@@ -49,6 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "report",
             "rank",
             "explain",
+            "export",
             "verify",
             "savings",
             "claims",

@@ -79,9 +79,9 @@ fn all_30_provinces_7_grids_and_the_nation_have_three_years() {
 fn fuels_follow_from_heat_value_carbon_and_oxidation() {
     let set = china();
     for (code, mg) in [("natural_gas", 2_162_189), ("diesel", 3_095_910), ("gasoline", 2_925_056), ("lpg", 3_101_330)] {
-        assert_eq!(set.fuel(code).unwrap().mg_per_unit(), Ok(MgPerUnit(mg)), "{code}");
+        assert_eq!(set.fuel(code, 2026).unwrap().mg_per_unit(), Ok(MgPerUnit(mg)), "{code}");
     }
-    assert!(set.fuel("peat").is_none());
+    assert!(set.fuel("peat", 2026).is_none());
 }
 
 #[test]
@@ -128,6 +128,28 @@ fn standard_coal_of_each_carrier() {
     assert_eq!(set.coal(&normal, Carrier::Production, Calorific, 2026), Ok(Applied::NotApplicable));
 }
 
+/// GB/T 2589-2020 holds from 2021-04-01; its edition of 2008 has another value of fresh water, and the set none of anything else.
+#[test]
+fn a_year_takes_the_edition_that_holds_in_it_and_another_one_is_flagged() {
+    let set = china();
+    let normal = profile(None, "1", None);
+    let cases = [
+        (Carrier::Water, 2019, 85_700, FactorTier::Standard),
+        (Carrier::Water, 2020, 85_700, FactorTier::Standard),
+        (Carrier::Water, 2021, 257_100, FactorTier::Standard),
+        (Carrier::Water, 2026, 257_100, FactorTier::Standard),
+        (Carrier::Heat, 2019, 34_120, FactorTier::NationLatest),
+        (Carrier::Heat, 2021, 34_120, FactorTier::Standard),
+    ];
+    for (carrier, year, mg, tier) in cases {
+        let found = set.coal(&normal, carrier, CoalBasis::Calorific, year);
+        assert!(
+            matches!(found, Ok(Applied::Factor(Found { factor: MgCePerUnit(seen), tier: told, .. })) if (seen, told) == (mg, tier)),
+            "{carrier:?} {year}: {found:?}"
+        );
+    }
+}
+
 #[test]
 fn a_set_tells_all_its_faults() {
     let text = "id = \"x\"\nkj_per_kgce = 29307.6\n[[grid]]\nyear = 1800\nrecorded = \"soon\"\nsource = \"s\"\nconfidence = \"sure\"\n\
@@ -148,13 +170,13 @@ fn methane_and_nitrous_oxide_of_combustion_by_gwp_set() {
     for (gas, of, mg) in
         [(Methane, GwpSet::Ar5, 1_016), (NitrousOxide, GwpSet::Ar5, 961), (Methane, GwpSet::Ar6, 1_012), (NitrousOxide, GwpSet::Ar6, 990)]
     {
-        let found = set.combustion_of_gas(&metered, gas, of).unwrap().unwrap();
+        let found = set.combustion_of_gas(&metered, (gas, of), 2026).unwrap().unwrap();
         assert_eq!((found.factor, found.tier), (MgPerUnit(mg), FactorTier::Declared), "{gas:?} {of:?}");
         assert_eq!(found.version, "cn/combustion-gas/world/2006");
     }
     // Diesel: 42.652 MJ/kg × 3 × 28 = 3,582.768; × 0.6 × 265 = 6,781.668.
-    assert_eq!(set.combustion_of_fuel("diesel", Methane, GwpSet::Ar5).unwrap().unwrap().factor, MgPerUnit(3_583));
-    assert_eq!(set.combustion_of_fuel("diesel", NitrousOxide, GwpSet::Ar5).unwrap().unwrap().factor, MgPerUnit(6_782));
+    assert_eq!(set.combustion_of_fuel("diesel", (Methane, GwpSet::Ar5), 2026).unwrap().unwrap().factor, MgPerUnit(3_583));
+    assert_eq!(set.combustion_of_fuel("diesel", (NitrousOxide, GwpSet::Ar5), 2026).unwrap().unwrap().factor, MgPerUnit(6_782));
 }
 
 #[test]
@@ -164,8 +186,8 @@ fn a_missing_gas_fuel_or_process_is_named_and_never_zero() {
     assert_eq!(set.gas_released(GwpSet::Ar6, "SF6").unwrap().factor, MgPerUnit(24_300_000_000));
     let told = [
         set.gas_released(GwpSet::Ar5, "HCFC-22").unwrap_err().to_string(),
-        set.fuel_burnt("peat").unwrap_err().to_string(),
-        set.process_input("gypsum").unwrap_err().to_string(),
+        set.fuel_burnt("peat", 2026).unwrap_err().to_string(),
+        set.process_input("gypsum", 2026).unwrap_err().to_string(),
     ];
     for (told, wanted) in told.iter().zip(["GWP of AR5 for \"HCFC-22\"", "fuel \"peat\"", "process \"gypsum\""]) {
         assert!(told.contains(wanted), "{told}");
