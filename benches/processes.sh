@@ -56,7 +56,7 @@ start_collector() {
   : >"$work/ready"
   "$nengtan" collect --zone "$zone" --data "$data" --broker "mqtt://127.0.0.1:$port" "$@" >"$work/ready" 2>>"$work/collect.log" &
   collector=$!
-  until_true 300 "the collector is ready, see $work/collect.log" is_ready
+  until_true 1200 "the collector is ready, see $work/collect.log" is_ready
 }
 
 stop_collector() {
