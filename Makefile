@@ -1,6 +1,6 @@
 # The doors to this repository. Plain commands, no logic.
 
-# What is built beside the default, such as FEATURES="--features parquet".
+# What is built beside the default, such as FEATURES="--features nengtan/parquet".
 FEATURES ?=
 
 .PHONY: demo test check soak bench bench-telegraf bench-scale lint-deploy readers

@@ -93,7 +93,7 @@ impl ParquetFile {
             match kind {
                 Kind::Time | Kind::Integer => {
                     let values = values(cells, |cell| if let Cell::Integer(value) = cell { Some(*value) } else { None });
-                    write::<Int64Type, _>(&mut group, cells, values.map_err(|cell| wrong(cell, "an integer"))?).map_err(failed)?;
+                    write::<Int64Type, _>(&mut group, cells, &values.map_err(|cell| wrong(cell, "an integer"))?).map_err(failed)?;
                 }
                 Kind::Real => {
                     let number = |cell: &Cell| match cell {
@@ -101,12 +101,12 @@ impl ParquetFile {
                         Cell::Integer(value) => Some(*value as f64),
                         Cell::Null | Cell::Boolean(_) | Cell::Text(_) => None,
                     };
-                    write::<DoubleType, _>(&mut group, cells, values(cells, number).map_err(|cell| wrong(cell, "a number"))?)
+                    write::<DoubleType, _>(&mut group, cells, &values(cells, number).map_err(|cell| wrong(cell, "a number"))?)
                         .map_err(failed)?;
                 }
                 Kind::Text => {
                     let bytes = |cell: &Cell| if let Cell::Text(text) = cell { Some(ByteArray::from(text.as_str())) } else { None };
-                    write::<ByteArrayType, _>(&mut group, cells, values(cells, bytes).map_err(|cell| wrong(cell, "a text"))?)
+                    write::<ByteArrayType, _>(&mut group, cells, &values(cells, bytes).map_err(|cell| wrong(cell, "a text"))?)
                         .map_err(failed)?;
                 }
             }
@@ -155,10 +155,10 @@ fn values<T>(cells: &[Cell], value: impl Fn(&Cell) -> Option<T>) -> Result<Vec<T
 fn write<D: DataType<T = T>, T>(
     group: &mut SerializedRowGroupWriter<'_, BufWriter<File>>,
     cells: &[Cell],
-    values: Vec<T>,
+    values: &[T],
 ) -> Result<(), ParquetError> {
     let there: Vec<i16> = cells.iter().map(|cell| i16::from(*cell != Cell::Null)).collect();
     let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("more columns than the schema has".to_owned()))?;
-    column.typed::<D>().write_batch(&values, Some(&there), None)?;
+    column.typed::<D>().write_batch(values, Some(&there), None)?;
     column.close()
 }

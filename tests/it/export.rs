@@ -1,4 +1,4 @@
-//! Exported files, read back by DuckDB.
+//! Exported files, read back by `DuckDB`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::ledger::{count, query};
 use crate::harness::{folder, path, repository, run, skipped, text};
 
-/// Python with DuckDB (`make readers`); where it is missing a test is skipped by name, and fails in CI.
+/// Python with `DuckDB` (`make readers`); where it is missing a test is skipped by name, and fails in CI.
 fn reader(test: &str) -> Option<PathBuf> {
     let python = repository("target/readers/bin/python");
     if Command::new(&python).args(["-c", "import duckdb"]).output().is_ok_and(|output| output.status.success()) {
@@ -19,7 +19,7 @@ fn reader(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// A file's rows as DuckDB sees them, after a statement in which `it` stands for the file.
+/// A file's rows as `DuckDB` sees them, after a statement in which `it` stands for the file.
 fn read(python: &Path, file: &Path, sql: &str) -> Vec<Vec<Value>> {
     const SCRIPT: &str = "import duckdb, json, sys\n\
         print(json.dumps([[str(cell) if not isinstance(cell, (int, float, type(None))) else cell for cell in row] for row in duckdb.sql(sys.argv[1]).fetchall()]))";

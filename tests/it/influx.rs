@@ -159,6 +159,7 @@ fn after_a_harsh_demo_influxdb_holds_what_the_ledger_holds() {
 fn savings_reach_influxdb_and_follow_what_is_excluded() {
     const YEAR: i64 = 365 * 24;
     const REPORTED: i64 = 10 * 24;
+    const REPORTED_HOURS: usize = 10 * 24;
     let Some(server) = Influxd::start("savings_reach_influxdb_and_follow_what_is_excluded") else { return };
     let folder = folder();
     let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
@@ -181,7 +182,7 @@ fn savings_reach_influxdb_and_follow_what_is_excluded() {
     let there = |wanted: f64| {
         let values = server.values("saving", "saved_kwh", &["entity", "carrier"]);
         let sum: f64 = values.values().sum();
-        (values.len() as i64 == REPORTED && (sum - wanted).abs() < 1e-6).then_some(values)
+        (values.len() == REPORTED_HOURS && (sum - wanted).abs() < 1e-6).then_some(values)
     };
     let all = saved_kwh();
     until(LONG, "every hour's saving is there", || there(all));
