@@ -23,10 +23,12 @@ check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	$(MAKE) test
 
-# Seeds of harsh months, each verified, into benches/soak.md. SEEDS=2 DAYS=3 make soak is a short one.
+# Seeds of harsh months, each verified, into benches/soak.md; years of savings against the truth into benches/trial.md.
+# SEEDS=2 DAYS=3 MONTHS=3 make soak is a short one.
 soak:
 	cargo build --release --locked --workspace --bins
 	benches/soak.sh
+	benches/trial.sh
 
 # CPU seconds per million readings, and bytes per meter.
 bench:

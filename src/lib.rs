@@ -27,5 +27,7 @@ pub mod restating;
 pub mod savings;
 pub mod show;
 pub mod store;
+#[cfg(feature = "demo")]
+pub mod trial;
 pub mod verify;
 pub mod wire;

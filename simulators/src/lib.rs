@@ -19,6 +19,7 @@ pub mod scale;
 pub mod series;
 pub mod simulation;
 pub mod truth;
+pub mod unplugged;
 mod vigil;
 pub mod window;
 mod wire;

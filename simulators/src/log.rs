@@ -5,7 +5,7 @@
 /// Index of a reading in its meter's log.
 pub type Index = u32;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct MeterLog {
     /// Device time in ms.
     pub at: Vec<i64>,
@@ -22,6 +22,7 @@ pub struct MeterLog {
     pub flow_from: usize,
 }
 
+#[derive(Clone)]
 pub struct RegisterLog {
     /// Ledger units on the display.
     pub shown: Vec<i64>,

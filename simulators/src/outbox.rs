@@ -11,7 +11,7 @@ pub struct Item {
     pub index: Index,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Outbox {
     pub offline: bool,
     /// Kept during an outage, for the flood on return.

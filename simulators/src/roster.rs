@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use crate::zone::{Carrier, Channel, Direction, Zone};
 
+#[derive(Clone)]
 pub struct Roster {
     pub gateways: Vec<String>,
     /// In the order of `meters.csv`.
     pub meters: Vec<Meter>,
 }
 
+#[derive(Clone)]
 pub struct Meter {
     pub id: String,
     pub gateway: usize,

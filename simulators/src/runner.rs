@@ -20,7 +20,7 @@ use crate::wire::{Backfill, Clock};
 use crate::zone::{AlertRules, Fault, Zone};
 
 /// Where the live part starts if neither the command line nor the zone says.
-const LIVE_FROM: civil::Date = civil::date(2026, 1, 1);
+pub(crate) const LIVE_FROM: civil::Date = civil::date(2026, 1, 1);
 
 /// A stopped run waits this long for its step to be acknowledged.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -317,7 +317,7 @@ fn plan(zone: &Zone, window: &Window, options: &RunOptions) -> Result<Plan, RunE
     Ok(Plan::draw(zone, roster, window, options.faults, &preview, options.seed))
 }
 
-fn message(simulation: &Simulation, publication: Publication) -> (usize, Message) {
+pub(crate) fn message(simulation: &Simulation, publication: Publication) -> (usize, Message) {
     let Publication { gateway, topic, payload } = publication;
     let kind = match topic {
         Topic::Telemetry => "telemetry",

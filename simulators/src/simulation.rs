@@ -34,6 +34,7 @@ pub enum Topic {
     Event,
 }
 
+#[derive(Clone)]
 pub struct Simulation<'z> {
     pub zone: &'z Zone,
     pub roster: Roster,

@@ -10,6 +10,7 @@ use crate::truth::{Limits, Swap};
 use crate::window::Window;
 use crate::zone::{AlertRules, Channel, Limit, Quantity, Threshold, Zone};
 
+#[derive(Clone)]
 pub struct Vigil {
     pub alerts: Vec<Alert>,
     presence: Presence,
@@ -18,12 +19,14 @@ pub struct Vigil {
     key: Key,
 }
 
+#[derive(Clone)]
 struct Watched {
     watch: Watch,
     source: Source,
 }
 
 /// Where a watch takes its values from.
+#[derive(Clone)]
 enum Source {
     Flow,
     PowerFactor,

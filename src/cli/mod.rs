@@ -17,6 +17,8 @@ mod report;
 mod restate;
 mod savings;
 mod show;
+#[cfg(feature = "demo")]
+mod trial;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,6 +78,9 @@ enum Command {
     Influx(influx::Arguments),
     /// Savings against a weather-adjusted baseline.
     Savings(savings::Arguments),
+    /// Play a zone's year twice, with measures and without, and hold the savings claimed against the true ones.
+    #[cfg(feature = "demo")]
+    Trial(trial::Arguments),
     /// Hold the ledger against the fleet's truth.
     Verify(VerifyArguments),
 }
@@ -240,6 +245,8 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         }
         Command::Influx(arguments) => influx::execute(arguments)?,
         Command::Savings(arguments) => savings::execute(&arguments)?,
+        #[cfg(feature = "demo")]
+        Command::Trial(arguments) => return trial::execute(&arguments),
         Command::Verify(arguments) => return verify(&arguments),
     }
     Ok(ExitCode::SUCCESS)

@@ -189,6 +189,24 @@ fn grouped(value: f64) -> String {
     format!("{}{out}.{rest}", if value < 0.0 { "-" } else { "" })
 }
 
+/// A figure per line: one row of many columns fits no terminal.
+pub fn upright(table: &Table) -> Table {
+    let mut out = Table::new(&["figure", "value"]);
+    out.rows = table.rows.iter().flatten().zip(&table.columns).map(|(cell, column)| vec![column.as_str().into(), cell.clone()]).collect();
+    out
+}
+
+/// Writes a table as CSV into a file.
+#[cfg(feature = "demo")]
+pub fn write_csv(table: &Table, out: impl Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(&table.columns)?;
+    for row in &table.rows {
+        writer.write_record(row.iter().map(plain))?;
+    }
+    writer.flush()
+}
+
 fn plain(cell: &Cell) -> String {
     match cell {
         Cell::Null => String::new(),

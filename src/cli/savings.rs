@@ -102,7 +102,7 @@ fn evaluate(arguments: &EvaluateArguments) -> Result<(), CliError> {
         }
         Err(refusal) => table.rows.push(refused(&refusal.to_string())),
     }
-    let table = if arguments.output == Format::Table { upright(&table) } else { table };
+    let table = if arguments.output == Format::Table { output::upright(&table) } else { table };
     Ok(output::print(&table, arguments.output)?)
 }
 
@@ -213,13 +213,6 @@ fn figures(fitted: &Fitted, evaluation: &Evaluation, fit_ms: f64) -> Vec<Cell> {
         quality.cross_validated.map(|spread| spread.cv_rmse).into(),
         quality.cross_validated.map(|spread| spread.nmbe).into(),
     ]
-}
-
-/// A figure per line: one row of this many columns fits no terminal.
-fn upright(table: &Table) -> Table {
-    let mut out = Table::new(&["figure", "value"]);
-    out.rows = table.rows.iter().flatten().zip(&table.columns).map(|(cell, column)| vec![column.as_str().into(), cell.clone()]).collect();
-    out
 }
 
 fn refused(reason: &str) -> Vec<Cell> {

@@ -162,6 +162,13 @@ pub fn hours(ledger: &Connection, load: Load, period: Span) -> Result<Vec<HourRo
     Ok(out)
 }
 
+/// What a load took in a period of whole local days, ledger units.
+pub fn metered(ledger: &Connection, load: Load, period: Span) -> Result<i64, StoreError> {
+    let sql = "SELECT COALESCE(SUM(quantity), 0) FROM rollup_row WHERE level = 2 AND ?1 <= ts AND ts < ?2 AND entity = ?3 AND carrier = ?4";
+    let values = params![period.start.0, period.end.0, load.entity.0, number(load.book)];
+    Ok(ledger.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+}
+
 /// The drivers of an entity.
 pub fn drivers(ledger: &Connection, entity: RowId) -> Result<Vec<DriverRow>, StoreError> {
     let mut statement = ledger.prepare_cached("SELECT name, channel FROM driver_row WHERE entity = ?1 ORDER BY name, channel")?;

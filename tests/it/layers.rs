@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("export", &["domain", "store", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
+    ("trial", &["domain", "config", "store", "savings", "claims", "engine", "verify"]),
     (
         "cli",
         &[
@@ -55,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "savings",
             "claims",
             "demo",
+            "trial",
         ],
     ),
 ];
@@ -148,9 +150,9 @@ fn pure_modules_touch_neither_clock_nor_file_nor_network() {
 }
 
 #[test]
-fn only_the_demo_names_the_fleet_and_the_fleet_never_names_the_collector() {
+fn only_demo_and_trial_name_the_fleet_and_the_fleet_never_names_the_collector() {
     for (name, lines) in code("src") {
-        let may = module(&name) == "demo" || name == "src/cli/demo.rs";
+        let may = ["demo", "trial"].contains(&module(&name)) || name == "src/cli/demo.rs";
         assert!(may || !lines.iter().any(|line| line.contains("nengtan_fleet")), "{name} names the fleet");
     }
     for (name, lines) in code("simulators/src") {
@@ -163,7 +165,7 @@ fn only_the_demo_names_the_fleet_and_the_fleet_never_names_the_collector() {
 
 #[test]
 fn the_collector_never_opens_the_truth_or_the_fleets_physics() {
-    for (name, lines) in code("src").iter().filter(|(name, _)| !["verify", "demo", "cli"].contains(&module(name))) {
+    for (name, lines) in code("src").iter().filter(|(name, _)| !["verify", "demo", "trial", "cli"].contains(&module(name))) {
         assert!(!lines.iter().any(|line| line.contains("fleet.toml") || line.contains("truth.jsonl")), "{name}");
     }
 }

@@ -38,5 +38,7 @@ mod restate;
 mod same_seed;
 mod savings;
 mod tree;
+#[cfg(feature = "demo")]
+mod trial;
 mod verify;
 mod wire_bytes;

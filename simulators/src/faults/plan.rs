@@ -24,6 +24,7 @@ const USED_SHARE: f64 = 0.25;
 const METERS_OF_A_ZONE: f64 = 300.0;
 const DAYS_OF_A_MONTH: f64 = 30.0;
 
+#[derive(Clone)]
 pub struct Plan {
     /// The registers at the run's start, in thousandths of a ledger unit, per channel.
     pub starts: Vec<i128>,

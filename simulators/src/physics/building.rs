@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::draws::{Draws, Stream};
+use super::measures::Kind;
 use super::model::Model;
 use super::moment::{Moment, month_day, within};
 use crate::zone::DayType;
@@ -196,6 +197,19 @@ impl Building {
 impl Model for Building {
     fn flows(&self) -> &'static [&'static str] {
         FLOWS
+    }
+
+    fn take(&mut self, kind: Kind, by: f64) -> bool {
+        match kind {
+            Kind::SetPoints => {
+                self.kind.heating_c -= by;
+                self.kind.cooling_c += by;
+            }
+            Kind::Schedules => self.kind.standby *= 1.0 - by,
+            Kind::Lighting => self.kind.lighting_w_m2 *= 1.0 - by,
+            Kind::AirPressure | Kind::AirLeaks | Kind::Production => return false,
+        }
+        true
     }
 
     fn step(&mut self, moment: &Moment, _demand: f64, flows: &mut [f64]) {

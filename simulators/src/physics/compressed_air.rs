@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::measures::Kind;
 use super::model::Model;
 use super::moment::Moment;
 
@@ -27,6 +28,8 @@ pub struct CompressorPlan {
 #[derive(Clone, Debug)]
 pub struct Compressor {
     plan: CompressorPlan,
+    /// Pressure of the net where nobody commands another.
+    planned_bar: f64,
 }
 
 const NOMINAL_BAR: f64 = 7.0;
@@ -35,7 +38,7 @@ const SHARE_PER_BAR: f64 = 0.07;
 
 impl Compressor {
     pub fn new(plan: CompressorPlan) -> Compressor {
-        Compressor { plan }
+        Compressor { plan, planned_bar: NOMINAL_BAR }
     }
 }
 
@@ -44,10 +47,19 @@ impl Model for Compressor {
         FLOWS
     }
 
+    fn take(&mut self, kind: Kind, by: f64) -> bool {
+        match kind {
+            Kind::AirPressure => self.planned_bar -= by,
+            Kind::AirLeaks => self.plan.leak_m3_h *= 1.0 - by,
+            Kind::SetPoints | Kind::Schedules | Kind::Lighting | Kind::Production => return false,
+        }
+        true
+    }
+
     /// `demand` is the lines' air in m³.
     fn step(&mut self, moment: &Moment, demand: f64, flows: &mut [f64]) {
         let plan = &self.plan;
-        let bar = moment.controls.set_point(plan.asset.as_deref()).unwrap_or(NOMINAL_BAR);
+        let bar = moment.controls.set_point(plan.asset.as_deref()).unwrap_or(self.planned_bar);
         let leaks = plan.leak_m3_h * moment.hours * (bar + 1.0) / (NOMINAL_BAR + 1.0);
         let kwh = (demand + leaks) * plan.kwh_per_m3 * (1.0 + SHARE_PER_BAR * (bar - NOMINAL_BAR));
         flows[0] = kwh.min(plan.first_kw * moment.hours);

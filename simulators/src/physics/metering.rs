@@ -10,7 +10,7 @@ use super::plan::{Plan, terms};
 use crate::zone::{Carrier, Channel, Direction, Zone};
 
 /// All meters of a zone, sub-meters before the meters upstream of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Metering {
     meters: Vec<Meter>,
     /// Net flow of each meter in the step, in natural units: kWh, m³, GJ, t.
@@ -19,7 +19,7 @@ pub struct Metering {
     of_id: FxHashMap<String, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Meter {
     carrier: Carrier,
     terms: Vec<Measured>,
@@ -27,7 +27,7 @@ struct Meter {
     loss: f64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Measured {
     flow: usize,
     share: f64,
@@ -36,7 +36,7 @@ struct Measured {
 }
 
 /// Where a channel's value comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Source {
     Inwards { meter: usize, ledger_per_unit: f64 },
     Outwards { meter: usize, ledger_per_unit: f64 },

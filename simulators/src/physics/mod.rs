@@ -11,6 +11,7 @@ pub mod controls;
 mod data_centre;
 mod draws;
 mod energy_station;
+mod measures;
 mod metering;
 mod model;
 mod moment;
@@ -24,6 +25,7 @@ mod weather;
 
 use self::controls::Controls;
 use self::draws::Draws;
+use self::measures::Measure;
 use self::metering::{Metering, Stage};
 use self::moment::{DAY_MS, HOUR_MS, Moment, SLOT_MS, Slot, month_day, within};
 use self::plan::Plan;
@@ -32,6 +34,7 @@ use self::weather::Weather;
 use crate::zone::Zone;
 
 /// The physical state of every entity of the zone.
+#[derive(Clone)]
 pub struct World {
     /// Set points of the regulation; empty as long as nobody regulates.
     pub controls: Controls,
@@ -42,6 +45,8 @@ pub struct World {
     metering: Metering,
     flows: Vec<f64>,
     slots: Vec<Slot>,
+    /// What [`World::take_measures`] does.
+    measures: Vec<Measure>,
 }
 
 impl World {
@@ -60,6 +65,7 @@ impl World {
         let mut roster = Roster::new(zone, plan, draws, &mut faults);
         let metering = Metering::new(zone, plan, roster.flow_of(), draws, &mut faults);
         roster.connect(zone, plan, &metering, &mut faults);
+        faults.extend(plan.measure.iter().filter_map(|measure| roster.refusal(measure)));
         if !faults.is_empty() {
             return Err(faults.join("\n"));
         }
@@ -72,7 +78,15 @@ impl World {
             roster,
             metering,
             slots: Vec::with_capacity(4),
+            measures: plan.measure.clone(),
         })
+    }
+
+    /// Takes the measures of `fleet.toml`, from the next step on.
+    pub fn take_measures(&mut self) {
+        for measure in &self.measures {
+            self.roster.take(measure);
+        }
     }
 
     /// Advances from `from_ms` to `to_ms` (at most an hour, within one local hour) and writes, for each channel of `zone.channels` in order, the

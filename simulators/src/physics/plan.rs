@@ -11,6 +11,7 @@ use super::charging::ChargingPlan;
 use super::compressed_air::CompressorPlan;
 use super::data_centre::DataCentrePlan;
 use super::energy_station::{BoilerPlan, ChillerPlan};
+use super::measures::Measure;
 use super::production::LinePlan;
 use super::public_space::{GreenSpacePlan, StreetLightingPlan};
 use super::solar::PhotovoltaicPlan;
@@ -47,6 +48,9 @@ pub struct Plan {
     pub green_space: Vec<GreenSpacePlan>,
     #[serde(default)]
     pub steady: Vec<SteadyPlan>,
+    /// What a trial's measured run does.
+    #[serde(default)]
+    pub measure: Vec<Measure>,
     /// By meter: the flows it measures itself, besides what its sub-meters measure.
     pub measures: BTreeMap<String, String>,
 }

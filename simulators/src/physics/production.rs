@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::draws::{Draws, Stream};
+use super::measures::Kind;
 use super::model::Model;
 use super::moment::{Moment, Slot};
 use crate::zone::DayType;
@@ -103,6 +104,22 @@ fn on_shift(shifts: Shifts, hour: f64) -> f64 {
 impl Model for Line {
     fn flows(&self) -> &'static [&'static str] {
         FLOWS
+    }
+
+    fn take(&mut self, kind: Kind, by: f64) -> bool {
+        let plan = &mut self.plan;
+        let uses = [
+            &mut plan.drives_kwh_per_unit,
+            &mut plan.heaters_kwh_per_unit,
+            &mut plan.idle_kw,
+            &mut plan.gas_m3_per_unit,
+            &mut plan.gas_hold_m3_h,
+            &mut plan.steam_t_per_unit,
+        ];
+        for used in uses.into_iter().filter(|_| kind == Kind::Production) {
+            *used *= 1.0 - by;
+        }
+        kind == Kind::Production
     }
 
     fn step(&mut self, moment: &Moment, _demand: f64, flows: &mut [f64]) {

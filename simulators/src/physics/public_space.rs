@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::measures::Kind;
 use super::model::Model;
 use super::moment::Moment;
 
@@ -34,6 +35,13 @@ impl StreetLighting {
 impl Model for StreetLighting {
     fn flows(&self) -> &'static [&'static str] {
         &["electricity"]
+    }
+
+    fn take(&mut self, kind: Kind, by: f64) -> bool {
+        if kind == Kind::Lighting {
+            self.plan.lamps_kw *= 1.0 - by;
+        }
+        kind == Kind::Lighting
     }
 
     fn step(&mut self, moment: &Moment, _demand: f64, flows: &mut [f64]) {

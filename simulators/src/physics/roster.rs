@@ -10,6 +10,7 @@ use super::compressed_air::Compressor;
 use super::data_centre::DataCentre;
 use super::draws::{Draws, Drift};
 use super::energy_station::{Boiler, Chiller};
+use super::measures::Measure;
 use super::metering::Metering;
 use super::model::Model;
 use super::moment::Moment;
@@ -31,6 +32,7 @@ enum Demand {
 }
 
 struct Member {
+    id: String,
     model: Box<dyn Model>,
     demand: Demand,
     /// None for what does not drift: sun and batteries.
@@ -40,6 +42,7 @@ struct Member {
     exempt_flow: Option<usize>,
 }
 
+#[derive(Clone)]
 pub struct Roster {
     members: Vec<Member>,
     /// Members before this index need no meter.
@@ -78,6 +81,28 @@ impl Roster {
                 found.extend(metering.find(meter).map(|index| (index, gj_per_unit)));
             }
             member.demand = Demand::Meters(found);
+        }
+    }
+
+    /// Why a measure cannot be taken, if it cannot.
+    pub fn refusal(&self, measure: &Measure) -> Option<String> {
+        let taken = self
+            .members
+            .iter()
+            .find(|member| member.id == measure.model)
+            .map(|member| member.model.copied().take(measure.kind, measure.by));
+        let refused = match taken {
+            None => Err(format!("the measure {:?} names {:?}, which is no model of the file", measure.kind, measure.model)),
+            Some(false) => Err(format!("the measure {:?} is nothing to {:?}; wanted a model of another kind", measure.kind, measure.model)),
+            Some(true) => measure.check(),
+        };
+        refused.err().map(|fault| format!("fleet.toml: {fault}"))
+    }
+
+    /// Does what a measure says; one that was not refused does something.
+    pub fn take(&mut self, measure: &Measure) {
+        for member in self.members.iter_mut().filter(|member| member.id == measure.model) {
+            member.model.take(measure.kind, measure.by);
         }
     }
 
@@ -125,6 +150,12 @@ impl Member {
                 }
             }
         }
+    }
+}
+
+impl Clone for Member {
+    fn clone(&self) -> Member {
+        Member { id: self.id.clone(), model: self.model.copied(), demand: self.demand.clone(), drift: self.drift.clone(), ..*self }
     }
 }
 
@@ -214,6 +245,7 @@ impl Registration<'_> {
             demand: Demand::None,
             drift: (drifts == Drifts::Yes).then(|| Drift::new(self.draws, entity)),
             first_flow,
+            id: id.to_owned(),
             exempt_flow: model.flows().iter().position(|flow| *flow == "product"),
             model,
         });

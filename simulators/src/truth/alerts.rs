@@ -71,6 +71,7 @@ impl Watch {
 }
 
 /// Staleness of meters and the connection of their gateways.
+#[derive(Clone)]
 pub struct Presence {
     stale: Option<(String, i64)>,
     gateway_rule: Option<String>,
@@ -79,6 +80,7 @@ pub struct Presence {
     gateways: Vec<GatewayPresence>,
 }
 
+#[derive(Clone)]
 struct MeterPresence {
     id: String,
     gateway: usize,
@@ -86,6 +88,7 @@ struct MeterPresence {
     alert: Option<usize>,
 }
 
+#[derive(Clone)]
 struct GatewayPresence {
     id: String,
     online: bool,

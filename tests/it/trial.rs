@@ -1,0 +1,46 @@
+//! A short trial: claims held against a year that was played twice.
+
+use crate::harness::ledger::Row;
+use crate::harness::{folder, path, repository, run, text};
+
+#[test]
+fn a_trial_holds_its_claims_against_the_true_savings() {
+    let folder = folder();
+    let (zone, kept, loads) = (repository("config/zones/qingdao-hightech"), folder.path().join("kept"), folder.path().join("loads.csv"));
+    let mut all = vec!["trial", "--zone", path(&zone), "--seed", "3", "--baseline", "4", "--months", "1", "--entities", "12"];
+    all.extend(["--keep", path(&kept), "--loads", path(&loads), "--output", "json"]);
+    let output = run(&all);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let summary: Vec<Row> = serde_json::from_slice(&output.stdout).unwrap();
+    let number = |key: &str| summary[0][key].as_f64().unwrap_or_else(|| panic!("{key} of {summary:?}"));
+    assert_eq!((&summary[0]["verified"], number("refused") as u32), (&true.into(), 0));
+    // Twelve of the zone's entities, each with one load at least.
+    assert!((12.0..40.0).contains(&number("loads")), "{summary:?}");
+    // Some of what is judged was changed and saves, some was left alone; that is the fleet's doing, whatever the claims say.
+    assert!(0.0 < number("zone_true_pct") && number("zone_true_pct") < 10.0, "{summary:?}");
+    assert!(0.0 < number("placebos") && number("placebos") < number("loads"), "{summary:?}");
+    // Four months are a provisional baseline with wide intervals, and a claim off by more than these is a broken one.
+    assert!(number("zone_bias_pct").abs() < number("zone_half_width_pct") * 1.5, "{summary:?}");
+
+    // The truth is what `show energy` says of the two ledgers.
+    let metered = |run_name: &str| {
+        let output = run(&[
+            "show",
+            "energy",
+            "--entity",
+            "E-RESIDENTIAL-01",
+            "--from",
+            "2026-01-01",
+            "--data",
+            path(&kept.join(run_name)),
+            "--output",
+            "json",
+        ]);
+        let rows: Vec<Row> = serde_json::from_slice(&output.stdout).unwrap();
+        rows.iter().map(|row| row["quantity"].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(metered("measured"), metered("without-measures"), "nobody took a measure at these homes");
+    assert!(std::fs::read_to_string(&loads).unwrap().lines().count() > 12);
+    // A folder with a trial in it is not played over.
+    assert_eq!(run(&all).status.code(), Some(2));
+}
