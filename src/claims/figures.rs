@@ -16,6 +16,7 @@ use crate::savings::evaluation::Fitted;
 use crate::savings::hours::hours;
 use crate::savings::sufficiency::earliest_end;
 use crate::savings::uncertainty::{Stretch, combined_half_width_kwh};
+use crate::store::prices::Prices;
 use crate::store::savings::{self, BaselineRow, HourRow, Load, LoadRow};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -38,6 +39,10 @@ pub struct Figure {
     pub kg_co2e: f64,
     /// What other factors than that make of the metered energy's emission.
     pub factor_effect_kg_co2e: f64,
+    /// At the prices of the hours, CNY; `None` where no hour has one.
+    pub cny: Option<f64>,
+    /// What of the saving has no price, kWh.
+    pub unpriced_kwh: f64,
     pub hours: usize,
     /// Hours without a reading, without all inputs, or excluded by a user.
     pub hours_left_out: usize,
@@ -49,6 +54,14 @@ impl Figure {
     #[must_use]
     pub fn saved_kwh(&self) -> f64 {
         self.baseline_kwh - self.metered_kwh
+    }
+
+    /// Adds what an hour's saving is worth.
+    fn price(&mut self, saved_kwh: f64, kwh_per_unit: f64, ncny_per_unit: Option<i64>) {
+        match ncny_per_unit {
+            Some(ncny) => *self.cny.get_or_insert(0.0) += saved_kwh / kwh_per_unit * ncny as f64 / 1e9,
+            None => self.unpriced_kwh += saved_kwh,
+        }
     }
 
     /// The sum of figures whose errors share weather and drift.
@@ -63,6 +76,8 @@ impl Figure {
             sum.tce_primary += figure.tce_primary;
             sum.kg_co2e += figure.kg_co2e;
             sum.factor_effect_kg_co2e += figure.factor_effect_kg_co2e;
+            sum.cny = [sum.cny, figure.cny].into_iter().flatten().reduce(|a, b| a + b);
+            sum.unpriced_kwh += figure.unpriced_kwh;
             sum.hours += figure.hours;
             sum.hours_left_out += figure.hours_left_out;
             sum.gross += figure.gross;
@@ -131,6 +146,7 @@ impl Counting<'_, '_> {
         let from = wanted.from.map_or(reporting.start, |from| from.max(reporting.start));
         let to = wanted.to.map_or(reporting.end, |to| to.min(reporting.end));
         let hours = hours(case, &self.fitted.inputs);
+        let prices = Prices::read(self.reader.ledger, self.baseline.load.book, reporting)?;
         let mut out: BTreeMap<(Millis, Millis), (Figure, Stretch)> = BTreeMap::new();
         for slot in case.slots(reporting) {
             let at = case.at(slot);
@@ -153,8 +169,10 @@ impl Counting<'_, '_> {
             stretch.hours += 1;
             stretch.magnitude_kwh += predicted_kwh.abs();
             figure.hours += 1;
-            figure.baseline_kwh += predicted_kwh + self.reader.adjusted_kwh(self.baseline.load, at);
+            let baseline_kwh = predicted_kwh + self.reader.adjusted_kwh(self.baseline.load, at);
+            figure.baseline_kwh += baseline_kwh;
             figure.metered_kwh += metered_kwh;
+            figure.price(baseline_kwh - metered_kwh, self.baseline.vintage.kwh_per_unit, prices.at(at));
             figure.gross += row.gross as f64;
             figure.estimated += row.estimated as f64;
             let year = self.calendar.date(at).year();

@@ -172,7 +172,7 @@ fn told(attempt: &Attempt, zone: &jiff::tz::TimeZone) -> Vec<Cell> {
     }
 }
 
-const SHOW_COLUMNS: [&str; 24] = [
+const SHOW_COLUMNS: [&str; 26] = [
     "entity",
     "name_en",
     "name_zh",
@@ -189,6 +189,8 @@ const SHOW_COLUMNS: [&str; 24] = [
     "saved_tce_primary",
     "saved_kg_co2e",
     "factor_effect_kg_co2e",
+    "saved_cny",
+    "unpriced_kwh",
     "factor_year",
     "provisional",
     "cv_rmse",
@@ -306,6 +308,7 @@ fn amounts(figure: &Figure) -> Vec<Cell> {
             .to_vec();
     row.push(Some(pct).filter(|pct| pct.is_finite()).into());
     row.extend([figure.tce_calorific, figure.tce_primary, figure.kg_co2e, figure.factor_effect_kg_co2e].map(Cell::Real));
+    row.extend([figure.cny.into(), Cell::Real(figure.unpriced_kwh)]);
     row
 }
 

@@ -11,6 +11,7 @@ mod declared;
 mod latest;
 pub mod named;
 pub mod outbox;
+pub mod prices;
 pub mod read;
 mod readings;
 pub mod request;

@@ -30,5 +30,7 @@ SELECT h.ts,
   strftime('%Y-%m-%dT%H:%M:%S', h.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= h.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
   (SELECT value FROM meta WHERE key = 'zone') AS zone, e.entity, k.carrier, h.baseline_kwh, h.metered_kwh, h.baseline_kwh - h.metered_kwh AS saved_kwh,
   (h.baseline_kwh - h.metered_kwh) / h.kwh_per_unit * h.mg_co2e_per_unit / 1e9 AS saved_kg_co2e,
+  (h.baseline_kwh - h.metered_kwh) / h.kwh_per_unit * p.ucny_per_unit / 1e9 AS saved_cny,
   h.baseline_kwh - h.metered_kwh - h.half_width_kwh AS low_kwh, h.baseline_kwh - h.metered_kwh + h.half_width_kwh AS high_kwh
-FROM hourly h JOIN entity_row e ON e.id = h.entity JOIN carrier_row k ON k.id = h.carrier;
+FROM hourly h JOIN entity_row e ON e.id = h.entity JOIN carrier_row k ON k.id = h.carrier
+LEFT JOIN price_row p ON p.carrier = h.carrier AND p.from_ts <= h.ts AND h.ts < p.to_ts AND p.recorded_to IS NULL;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::harness::ledger::{Row, count, query};
-use crate::harness::office::{Meter, Office, in_order, open, play, unsaved_wh, write_zone};
+use crate::harness::office::{Meter, Office, in_order, open, play, unsaved_wh, write_zone, write_zone_with};
 use crate::harness::{folder, path, run, text};
 
 const YEAR: i64 = 365 * 24;
@@ -93,6 +93,33 @@ fn hours_days_and_months_add_up_and_the_view_says_the_same() {
         for key in ["baseline_kwh", "metered_kwh", "saved_kwh", "low_kwh", "high_kwh", "saved_kg_co2e"] {
             assert!((number(shown, key) - number(viewed, key)).abs() < 1e-9, "{key}: {shown:?}, {viewed:?}");
         }
+    }
+}
+
+#[test]
+fn a_saving_is_worth_the_prices_of_its_hours_and_without_a_price_nothing_is_said() {
+    for (settings, priced) in [("tariff = \"cn-sd-industry\"\n", true), ("", false)] {
+        let folder = folder();
+        let (zone, data) = (write_zone_with(folder.path(), settings), folder.path().join("data"));
+        let mut engine = open(&zone, &data);
+        play(&mut engine, &in_order(&office(), -1..YEAR + 5 * 24));
+        drop(engine);
+        savings(&data, &["fit", "--to", "2026-01-01"]);
+        let total = &savings(&data, &["show"])[0];
+        let view = query(&data, "SELECT ts_local, saved_kwh, saved_cny FROM saving ORDER BY ts");
+        if !priced {
+            assert!(total["saved_cny"].is_null() && view.iter().all(|row| row["saved_cny"].is_null()), "{total:?}");
+            assert!((number(total, "unpriced_kwh") - number(total, "saved_kwh")).abs() < 1e-6, "{total:?}");
+            continue;
+        }
+        // Shandong's January: 0.3949 CNY/kWh times the band's multiplier (flat 1, deep valley 0.1, sharp 2), plus 0.1675 and 0.02716875.
+        for (hour, cny_per_kwh) in [("09", 0.589_569), ("12", 0.234_159), ("17", 0.984_469)] {
+            let at = format!("2026-01-03T{hour}:00:00");
+            let row = view.iter().find(|row| row["ts_local"] == at.as_str()).unwrap();
+            assert!((number(row, "saved_cny") / number(row, "saved_kwh") - cny_per_kwh).abs() < 1e-9, "{row:?}");
+        }
+        let sum: f64 = view.iter().map(|row| number(row, "saved_cny")).sum();
+        assert!((number(total, "saved_cny") - sum).abs() < 1e-6 && number(total, "unpriced_kwh").abs() < 1e-9, "{sum}: {total:?}");
     }
 }
 

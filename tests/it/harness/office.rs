@@ -24,11 +24,16 @@ pub enum Meter {
 }
 
 pub fn write_zone(folder: &Path) -> PathBuf {
+    write_zone_with(folder, "")
+}
+
+/// With more lines in the zone's settings.
+pub fn write_zone_with(folder: &Path, settings: &str) -> PathBuf {
     let zone = folder.join("zone");
     std::fs::create_dir_all(&zone).unwrap();
     let profile = "[zone]\nid = \"tiny\"\nname_en = \"Tiny zone\"\nname_zh = \"小园区\"\ntime_zone = \"Asia/Shanghai\"\nregion = \"CN-SD\"\n\
                    latitude = 36.07\nlongitude = 120.38\n";
-    std::fs::write(zone.join("zone.toml"), profile).unwrap();
+    std::fs::write(zone.join("zone.toml"), format!("{profile}{settings}")).unwrap();
     let meters = "meter,entity,parent,level,boundary,carrier,item,direction,unit,resolution,multiplier,width_digits,rating,serial,valid_from,gateway,formula\n\
          M-LOAD,E-OFFICE,,entry,yes,electricity,active_energy_import_kwh,import,kwh,0.001,1,9,4000,S-1,2024-01-01T00:00:00+08:00,GW-1,\n\
          M-COUNT,E-OFFICE,,unit,no,production,production_t,import,t,0.001,1,9,500,S-2,2024-01-01T00:00:00+08:00,GW-1,\n\
