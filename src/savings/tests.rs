@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::case::{Case, Driver, Periods};
-use super::evaluation::{Evaluation, Refusal, fit};
+use super::evaluation::{Refusal, fit};
 use super::events::Kind;
 use crate::domain::calendar::{DayTypes, Span};
 use crate::domain::units::{HOUR_MS, Millis};
@@ -57,10 +57,6 @@ fn change(case: &mut Case, hours: std::ops::Range<usize>, change: impl Fn(usize,
         let metered = &mut case.meter_kwh[reporting + hour];
         *metered = metered.map(|kwh| change(hour, kwh));
     }
-}
-
-fn evaluated(case: &Case) -> Evaluation {
-    fit(case).unwrap().evaluate(case).unwrap()
 }
 
 #[test]
@@ -138,18 +134,90 @@ fn a_frozen_baseline_is_the_same_after_it_was_written_and_read() {
     assert_eq!((before.savings_kwh(), before.half_width_kwh), (after.savings_kwh(), after.half_width_kwh));
 }
 
+/// What an awkward case must come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wanted {
+    /// No measure was taken, and the interval says so.
+    NothingSaved,
+    /// Figures that are numbers; there is no truth to hold them against.
+    Finite,
+    Refused,
+}
+
 #[test]
-fn inputs_that_never_vary_and_loads_that_turn_negative_give_finite_figures() {
-    let mut case = office(YEAR_HOURS);
-    case.temperature_c.fill(Some(20.0));
-    case.drivers.push(Driver { name: "pieces".to_owned(), quantity: vec![Some(7.0); case.meter_kwh.len()] });
-    for metered in case.meter_kwh.iter_mut().flatten() {
-        *metered -= 35.0;
+fn an_awkward_case_gets_a_sound_answer_or_a_refusal_and_never_a_figure_that_is_none() {
+    type Distort = fn(&mut Case);
+    // The office stands in Berlin: each case has two days of 23 and two of 25 hours.
+    let cases: [(&str, Distort, Wanted); 15] = [
+        ("as it is", |_| {}, Wanted::NothingSaved),
+        ("5 % of readings missing", |case| drop_some(&mut case.meter_kwh, 0.05), Wanted::NothingSaved),
+        ("5 % of temperatures missing", |case| drop_some(&mut case.temperature_c, 0.05), Wanted::NothingSaved),
+        ("two weeks of readings missing", |case| case.meter_kwh[4000..4336].fill(None), Wanted::NothingSaved),
+        ("the temperature never varies", |case| case.temperature_c.fill(Some(20.0)), Wanted::Finite),
+        (
+            "it varies in the reporting period only",
+            |case| case.temperature_c[..WARM_UP_HOURS + YEAR_HOURS].fill(Some(20.0)),
+            Wanted::Finite,
+        ),
+        ("a driver never varies", |case| driver(case, |_| 7.0), Wanted::NothingSaved),
+        ("a driver is there once", |case| driver(case, |hour| f64::from(u8::from(hour == 3000))), Wanted::NothingSaved),
+        ("a net load below zero", |case| add(case, |_| -200.0), Wanted::NothingSaved),
+        (
+            "photovoltaics turn the load's sign at noon",
+            |case| add(case, |hour| if (10..15).contains(&(hour % 24)) { -80.0 } else { 0.0 }),
+            Wanted::NothingSaved,
+        ),
+        ("no load at all", |case| case.meter_kwh.fill(Some(0.0)), Wanted::NothingSaved),
+        ("a load that never varies", |case| case.meter_kwh.fill(Some(5.0)), Wanted::NothingSaved),
+        ("one absurd reading", |case| case.meter_kwh[5000] = Some(9e14), Wanted::Finite),
+        ("no temperature", |case| case.temperature_c.fill(None), Wanted::Refused),
+        (
+            "half of the baseline missing",
+            |case| case.meter_kwh[..WARM_UP_HOURS + YEAR_HOURS].iter_mut().step_by(2).for_each(|metered| *metered = None),
+            Wanted::Refused,
+        ),
+    ];
+    for (name, distort, wanted) in cases {
+        let mut case = office(YEAR_HOURS);
+        distort(&mut case);
+        let judged = fit(&case).and_then(|fitted| Ok((fitted.evaluate(&case)?, fitted)));
+        let Ok((evaluation, fitted)) = judged else {
+            assert_eq!(wanted, Wanted::Refused, "{name}: {:?}", judged.err());
+            continue;
+        };
+        let totals = [evaluation.counterfactual_kwh, evaluation.metered_kwh, evaluation.half_width_kwh];
+        let hours = evaluation.hours.iter().map(|hour| hour.baseline_kwh);
+        let days = evaluation.days.iter().flat_map(|day| [day.savings_so_far_kwh, day.half_width_so_far_kwh]);
+        let spreads =
+            [fitted.quality.fitted, fitted.quality.cross_validated].into_iter().flatten().flat_map(|spread| [spread.cv_rmse, spread.nmbe]);
+        let shares = evaluation.savings_pct().into_iter().chain(spreads);
+        assert!(totals.into_iter().chain(hours).chain(days).chain(shares).all(f64::is_finite), "{name}: {totals:?}");
+        let (saved_kwh, half_kwh) = (evaluation.savings_kwh(), evaluation.half_width_kwh);
+        // A load without any noise has rounding only.
+        let nothing = saved_kwh.abs() <= half_kwh.max(1e-6 * evaluation.metered_kwh.abs());
+        assert!(
+            wanted == Wanted::Finite || (wanted == Wanted::NothingSaved && nothing),
+            "{name}: {saved_kwh} ± {half_kwh}, wanted {wanted:?}"
+        );
     }
-    let evaluation = evaluated(&case);
-    let figures = [evaluation.counterfactual_kwh, evaluation.metered_kwh, evaluation.half_width_kwh, evaluation.savings_pct().unwrap()];
-    assert!(figures.iter().all(|figure| figure.is_finite()), "{figures:?}");
-    assert!(evaluation.counterfactual_kwh < 0.0 && evaluation.half_width_kwh > 0.0);
+}
+
+fn driver(case: &mut Case, quantity: fn(usize) -> f64) {
+    let quantity = (0..case.meter_kwh.len()).map(|hour| Some(quantity(hour))).collect();
+    case.drivers.push(Driver { name: "pieces".to_owned(), quantity });
+}
+
+/// Takes a share of a series away, hour by hour, without a pattern.
+fn drop_some(series: &mut [Option<f64>], share: f64) {
+    for (hour, value) in series.iter_mut().enumerate() {
+        *value = value.filter(|_| noise(hour + 2_000_000) < 1.0 - 2.0 * share);
+    }
+}
+
+fn add(case: &mut Case, more: impl Fn(usize) -> f64) {
+    for (hour, metered) in case.meter_kwh.iter_mut().enumerate() {
+        *metered = metered.map(|kwh| kwh + more(hour));
+    }
 }
 
 #[test]
