@@ -30,10 +30,11 @@ soak:
 	benches/soak.sh
 	benches/trial.sh
 
-# CPU seconds per million readings, and bytes per meter.
+# CPU seconds per million readings, CPU of a savings fit and a streaming hour, and bytes per meter.
 bench:
 	cargo build --release --locked --workspace --bins
 	cargo bench --locked --bench ledger
+	cargo bench --locked --bench savings
 	benches/memory.sh
 
 # The collector beside Telegraf, through Mosquitto into InfluxDB; needs influxd and telegraf on the PATH.
