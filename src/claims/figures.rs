@@ -120,15 +120,26 @@ pub fn claims(ledger: &Connection, wanted: &Wanted, by: By) -> Result<(Vec<Claim
             building.push(Building { load, entity, possible_from });
             continue;
         };
-        let fitted: Fitted = serde_json::from_str(&baseline.fitted).map_err(|cause| ClaimError::Document { id: *id, cause })?;
-        let end = closed.map_or(baseline.period.end, |closed| calendar.hour(closed.end).start).max(baseline.period.end);
-        let whole = Span { start: baseline.period.start, end };
-        let reporting = Span { start: baseline.period.end, end };
-        let read = reader.case(load, baseline.vintage.kwh_per_unit, (baseline.period, reporting), whole)?;
+        let (fitted, read) = reported(&mut reader, &mut calendar, (*id, baseline), closed)?;
         let figures = Counting { reader: &reader, baseline, fitted: &fitted, read: &read, calendar: &mut calendar }.figures(wanted, by)?;
         claims.push(Claim { entity, made_inside, baseline: baseline.clone(), fitted, figures });
     }
     Ok((claims, building))
+}
+
+/// The model of a baseline, and the load's hours from its beginning up to the last one that is closed.
+pub fn reported(
+    reader: &mut Reader,
+    calendar: &mut LocalCalendar,
+    (id, baseline): (i64, &BaselineRow),
+    closed: Option<Span>,
+) -> Result<(Fitted, LedgerCase), ClaimError> {
+    let fitted: Fitted = serde_json::from_str(&baseline.fitted).map_err(|cause| ClaimError::Document { id, cause })?;
+    let end = closed.map_or(baseline.period.end, |closed| calendar.hour(closed.end).start).max(baseline.period.end);
+    let whole = Span { start: baseline.period.start, end };
+    let reporting = Span { start: baseline.period.end, end };
+    let read = reader.case(baseline.load, baseline.vintage.kwh_per_unit, (baseline.period, reporting), whole)?;
+    Ok((fitted, read))
 }
 
 struct Counting<'a, 'l> {

@@ -3,6 +3,7 @@
 //! The model is `savings`; here it meets roll-ups, weather and production counters. Invariants: a baseline in force is never refitted in silence,
 //! and every figure is a function of the set of accepted readings, so late and corrected ones restate it.
 
+pub mod change;
 pub mod figures;
 pub mod fit;
 pub mod inputs;

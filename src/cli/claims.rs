@@ -202,7 +202,7 @@ const SHOW_COLUMNS: [&str; 26] = [
 ];
 
 /// Carrier of a sum over all of them.
-const ALL_CARRIERS: &str = "all";
+pub const ALL_CARRIERS: &str = "all";
 
 pub fn show(arguments: &ShowArguments) -> Result<(), CliError> {
     let chosen = &arguments.chosen;
@@ -226,15 +226,15 @@ pub fn show(arguments: &ShowArguments) -> Result<(), CliError> {
     Ok(output::print(&table, chosen.output)?)
 }
 
-struct Labels {
+pub struct Labels {
     time_zone: jiff::tz::TimeZone,
-    zone: String,
+    pub zone: String,
     /// Names and kind by entity.
     entities: BTreeMap<String, [String; 3]>,
 }
 
 impl Labels {
-    fn read(ledger: &Connection) -> Result<Labels, CliError> {
+    pub fn read(ledger: &Connection) -> Result<Labels, CliError> {
         let mut statement = ledger.prepare("SELECT entity, name_en, name_zh, kind FROM entity_row")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?])))?;
         let zone = ledger.query_row("SELECT value FROM meta WHERE key = 'zone'", [], |row| row.get(0))?;
@@ -246,7 +246,7 @@ impl Labels {
     }
 
     /// Id, names and carrier, and a stretch of time.
-    fn head(&self, entity: &str, carrier: &str, (from, to): (Millis, Millis)) -> Vec<Cell> {
+    pub fn head(&self, entity: &str, carrier: &str, (from, to): (Millis, Millis)) -> Vec<Cell> {
         let names = self.entities.get(entity).map_or([entity, entity], |[name_en, name_zh, _]| [name_en, name_zh]);
         let at = |at| rfc3339(at, &self.time_zone).into();
         vec![entity.into(), names[0].into(), names[1].into(), carrier.into(), at(from), at(to)]

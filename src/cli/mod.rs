@@ -4,6 +4,7 @@
 
 mod adjust;
 mod broker;
+mod change;
 mod claims;
 mod collect;
 #[cfg(feature = "demo")]

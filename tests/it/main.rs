@@ -37,6 +37,7 @@ mod restart;
 mod restate;
 mod same_seed;
 mod savings;
+mod savings_change;
 mod tree;
 #[cfg(feature = "demo")]
 mod trial;

@@ -77,11 +77,16 @@ fn weekday(hour: i64) -> i64 {
 
 /// Watt-hours that the office uses in an hour, counted from its first, without any measure.
 pub fn unsaved_wh(hour: i64) -> i64 {
+    used_wh(hour, hour)
+}
+
+/// The same in one hour's calendar, production and chance, under another one's weather.
+pub fn used_wh(hour: i64, weather: i64) -> i64 {
     let open = weekday(hour) < 5 && (8..18).contains(&(hour % 24));
     let kwh = 60.0
         + if open { 80.0 } else { 0.0 }
-        + 3.0 * (10.0 - temperature_c(hour)).max(0.0)
-        + 4.0 * (temperature_c(hour) - 22.0).max(0.0)
+        + 3.0 * (10.0 - temperature_c(weather)).max(0.0)
+        + 4.0 * (temperature_c(weather) - 22.0).max(0.0)
         + 2.0 * made_kg(hour) as f64 / 1000.0
         + 3.0 * noise(hour + 5);
     (kwh * 1000.0) as i64
