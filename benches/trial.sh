@@ -21,7 +21,7 @@ for seed in $(seq "$first" $((first + seeds - 1))); do
   echo "trial $seed: $(tail -n 1 "$keep/$seed.summary.csv")"
 done
 
-summaries() { for seed in $(seq "$first" $((first + seeds - 1))); do awk -F, -v cpu="$(awk '{ printf "%.0f", $1 + $2 }' "$keep/$seed.cpu" 2>/dev/null || echo unknown)" "$1" "$keep/$seed.summary.csv"; done; }
+summaries() { for seed in $(seq "$first" $((first + seeds - 1))); do awk -F, -v cpu="$([ ! -f "$keep/$seed.cpu" ] || awk '{ printf "%.0f", $1 + $2 }' "$keep/$seed.cpu")" "$1" "$keep/$seed.summary.csv"; done; }
 cells='NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } function c(name) { return $at[name] }'
 
 # Rows of all seeds, without each file's header and the zone's row.
