@@ -117,7 +117,7 @@ impl Probe<'_> {
         let (client, mut events) = sender.open(false).await?;
         let (mut sent, mut acknowledged) = (0, 0);
         while acknowledged < MESSAGES {
-            // One alone first: Mosquitto 2.0.11 ends a connection on which it has refused a window of messages before their refusals are read.
+            // One alone first: Mosquitto 2.0.11 ends the connection over a message that it refuses, sometimes before the refusal is read.
             let most = if acknowledged == 0 { 1 } else { MESSAGES };
             while sent < most && client.publish(&self.topic, false, sent.to_string().into_bytes()) {
                 sent += 1;
@@ -127,7 +127,11 @@ impl Probe<'_> {
                     Heard::Acknowledged { refused } => Some(refused),
                     _ => None,
                 })
-                .await?;
+                .await
+                .map_err(|error| match error {
+                    ProbeError::Unreachable { reason, .. } if acknowledged == 0 => self.refused(&reason),
+                    other => other,
+                })?;
             if let Some(reason) = refused {
                 return Err(self.refused(&reason));
             }
