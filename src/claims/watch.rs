@@ -16,6 +16,12 @@ use crate::store::savings::{self, BaselineRow};
 
 /// Rules are called after the carrier: `non-routine-electricity`.
 const RULE: &str = "non-routine";
+
+/// Whether a rule is that of shifts, of whatever carrier.
+#[must_use]
+pub fn is_of_savings(rule: &str) -> bool {
+    rule.starts_with(RULE)
+}
 /// What an alert's limit says, per cent.
 const LIMIT_PCT: f64 = 15.0;
 /// Days that are looked at.

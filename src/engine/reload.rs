@@ -7,11 +7,14 @@ use std::path::Path;
 
 use super::{Engine, EngineError};
 use crate::accounting::YearFactors;
-use crate::domain::alert_rules::AlertRules;
+use crate::alerts::{BROKER_RULE, Change, OUTBOX_RULE, Transition};
+use crate::claims::watch;
+use crate::domain::alert_rules::{AlertRules, RuleHead, Severity, ThresholdRule};
 use crate::domain::channel::ChannelId;
 use crate::domain::factors::{FactorSet, MissingFactor};
 use crate::domain::tariff::Tariff;
 use crate::domain::zone::Zone;
+use crate::store::alerts::Firing;
 
 /// Why a running collector goes on with the folder that it has.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -67,6 +70,38 @@ impl Engine {
             }
         }
         Ok(engine)
+    }
+
+    /// Ends alerts whose rule or subject is no more: nothing would ever clear them.
+    pub(super) fn end_ownerless_alerts(&mut self) -> Result<(), EngineError> {
+        let now = self.now(self.wall);
+        for alert in self.store.firing_alerts()? {
+            if self.owns(&alert) {
+                continue;
+            }
+            self.batch.transitions.push(Transition {
+                rule: alert.rule.into(),
+                subject: alert.subject.into(),
+                severity: Severity::from_name(&alert.severity).unwrap_or(Severity::Warning).as_str(),
+                change: Change::Cleared,
+                value: alert.value,
+                limit: alert.limit,
+                since: alert.since,
+                at: now,
+            });
+        }
+        Ok(())
+    }
+
+    fn owns(&self, Firing { rule, subject, .. }: &Firing) -> bool {
+        let is = |head: &RuleHead| *head.id == **rule;
+        let meter = self.zone.meter_of(subject);
+        let threshold = |known: &ThresholdRule| is(&known.head) && known.subjects.iter().any(|of| Some(of.meter) == meter);
+        [BROKER_RULE, OUTBOX_RULE].contains(&rule.as_str())
+            || watch::is_of_savings(rule)
+            || self.rules.thresholds.iter().any(threshold)
+            || self.rules.stale.as_ref().is_some_and(|known| is(&known.head) && meter.is_some())
+            || self.rules.gateway.as_ref().is_some_and(|known| is(&known.head) && self.zone.gateway_of(subject).is_some())
     }
 
     /// Asks once more for what gateways were asked for and have not sent: a broker that has lost the session has lost the requests, too.

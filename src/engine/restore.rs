@@ -106,6 +106,7 @@ impl Engine {
         engine.store.keep_rows()?;
         engine.restore_drivers()?;
         engine.restore_silence()?;
+        engine.end_ownerless_alerts()?;
         engine.restore_gaps()?;
         YearFactors::find_every(&engine.in_force.factors, &engine.zone)?;
         engine.find_grid()?;

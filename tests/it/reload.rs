@@ -81,5 +81,16 @@ fn a_changed_folder_is_taken_over_and_a_faulty_one_is_told_and_left() {
     assert_eq!((kwh("E-a"), kwh("E-b"), kwh(ZONE)), (70, 60, 130));
     let alerts = gateway.heard("alert/load/M-b");
     assert!(alerts.len() == 2 && alerts[1].contains("cleared"), "{alerts:?}");
+
+    // A rule that is gone while its alert fires: nothing would ever clear it.
+    step(&mut gateway, "b", 8, 300);
+    assert_eq!(gateway.heard("alert/load/M-b").len(), 3);
+    std::fs::remove_file(zone.join("alerts.toml")).unwrap();
+    let before = told(TAKEN);
+    collector.hang_up();
+    until(SOON, "the folder without rules is taken over", || (before < told(TAKEN)).then_some(()));
+    gateway.clock(&at(130));
+    let alerts = gateway.heard("alert/load/M-b");
+    assert!(alerts.len() == 4 && alerts[3].contains("cleared"), "{alerts:?}");
     collector.stop();
 }
