@@ -46,7 +46,7 @@ const SUMS: [(&str, &str, usize); 6] = [
     ("energy", "quantity", 14),
     ("carbon", "kg_co2e", 11),
     ("cost", "cny", 12),
-    ("saving", "saved_kwh", 12),
+    ("saving", "saved_kwh", 13),
     ("alert", "value", 12),
 ];
 
