@@ -88,7 +88,8 @@ fn good_marks(ledger: &Connection, channel: i64, interval: calendar::Span) -> Re
 }
 
 fn good(row: &Row) -> Result<Good, rusqlite::Error> {
-    let code: u8 = row.get(3)?;
-    let verdict = Verdict::from_code(code, Quantity(row.get(4)?)).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, i64::from(code)))?;
+    let code: u16 = row.get(3)?;
+    let verdict =
+        Verdict::from_code(code, Quantity(row.get(4)?), None).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, i64::from(code)))?;
     Ok(Good { at: Millis(row.get(0)?), closing: row.get(1)?, opening: row.get(2)?, verdict })
 }

@@ -108,21 +108,22 @@ pub struct Verdict {
     pub anchor: bool,
     /// Energy since the good mark before, in ledger units.
     pub energy: Quantity,
+    /// Hash of the serial number of the device that was there by then, whether this mark named it or an earlier one; 0 if none did.
+    pub serial: u32,
 }
 
 impl Verdict {
     pub const HELD: Verdict =
-        Verdict { class: Class::Held, quality: Quality::Measured, ambiguous: false, anchor: false, energy: Quantity(0) };
+        Verdict { class: Class::Held, quality: Quality::Measured, ambiguous: false, anchor: false, energy: Quantity(0), serial: 0 };
 
     /// One byte for the store: class in the low four bits, quality in two, then ambiguous and anchor.
-    #[must_use]
-    pub fn code(self) -> u8 {
+    fn code(self) -> u8 {
         self.class as u8 | (self.quality as u8) << 4 | u8::from(self.ambiguous) << 6 | u8::from(self.anchor) << 7
     }
 
-    /// Inverse of [`Verdict::code`]; `None` for a code that no version has written.
+    /// From what [`Mark::code`] gave, and a row's other columns; `None` for a code that no version has written.
     #[must_use]
-    pub fn from_code(code: u8, energy: Quantity) -> Option<Verdict> {
+    pub fn from_code(code: u16, energy: Quantity, serial: Option<u32>) -> Option<Verdict> {
         let class = *Class::ALL.get(usize::from(code & 15))?;
         let quality = match code >> 4 & 3 {
             0 => Quality::Measured,
@@ -130,9 +131,11 @@ impl Verdict {
             2 => Quality::Estimated,
             _ => return None,
         };
-        Some(Verdict { class, quality, ambiguous: code & 64 != 0, anchor: code & 128 != 0, energy })
+        Some(Verdict { class, quality, ambiguous: code & 64 != 0, anchor: code & 128 != 0, energy, serial: serial.unwrap_or(0) })
     }
 }
+
+const SERIAL_FROM_BEFORE: u16 = 1 << 8;
 
 /// One reading or swap of a channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -154,6 +157,18 @@ impl Mark {
     #[must_use]
     pub fn key(&self) -> (Millis, bool) {
         (self.at, matches!(self.what, What::Reading(_)))
+    }
+
+    /// The verdict for the store, where the row's serial number is the verdict's: bit 8 says that the mark itself named none.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        u16::from(self.verdict.code()) | if self.serial == self.verdict.serial { 0 } else { SERIAL_FROM_BEFORE }
+    }
+
+    /// The mark's own serial number, from what [`Mark::code`] gave.
+    #[must_use]
+    pub fn own_serial(code: u16, verdict: &Verdict) -> u32 {
+        if code & SERIAL_FROM_BEFORE == 0 { verdict.serial } else { 0 }
     }
 
     /// The register from which the next reading counts.
@@ -184,11 +199,15 @@ mod tests {
         for class in Class::ALL {
             for quality in [Quality::Measured, Quality::Assumed, Quality::Estimated] {
                 for (ambiguous, anchor) in [(false, false), (true, false), (false, true), (true, true)] {
-                    let verdict = Verdict { class, quality, ambiguous, anchor, energy: Quantity(7) };
-                    assert_eq!(Verdict::from_code(verdict.code(), Quantity(7)), Some(verdict));
+                    for (serial, known) in [(0, 0), (5, 5), (0, 5)] {
+                        let verdict = Verdict { class, quality, ambiguous, anchor, energy: Quantity(7), serial: known };
+                        let mark = Mark { at: Millis(0), what: What::Reading(Quantity(0)), seq: 0, flow_per_h: None, serial, verdict };
+                        assert_eq!(Verdict::from_code(mark.code(), Quantity(7), Some(known)), Some(verdict));
+                        assert_eq!(Mark::own_serial(mark.code(), &verdict), serial);
+                    }
                 }
             }
         }
-        assert_eq!(Verdict::from_code(15, Quantity(0)), None);
+        assert_eq!(Verdict::from_code(15, Quantity(0), None), None);
     }
 }

@@ -56,7 +56,12 @@ pub struct Scan<'a> {
 impl Scan<'_> {
     /// Takes the mark at `index` in; all marks between the state's and `index` have been taken in before.
     pub fn take(&mut self, index: usize) {
-        self.marks[index].verdict = Verdict::HELD;
+        let serial = match (self.marks[index].what, self.marks[index].serial) {
+            // After a declared swap an old number says nothing.
+            (What::Reading(_), 0) if index > 0 => self.marks[index - 1].verdict.serial,
+            (What::Reading(_) | What::Swap { .. }, own) => own,
+        };
+        self.marks[index].verdict = Verdict { serial, ..Verdict::HELD };
         self.state = match self.marks[index].what {
             What::Swap { closing, .. } => self.swap(closing, index),
             What::Reading(register) => self.reading(register, index),
@@ -197,7 +202,7 @@ impl Scan<'_> {
     }
 
     fn serial_changed(&self, p: usize, index: usize) -> bool {
-        let (before, after) = (self.marks[p].serial, self.marks[index].serial);
+        let (before, after) = (self.marks[p].verdict.serial, self.marks[index].serial);
         before != 0 && after != 0 && before != after
     }
 
@@ -228,6 +233,7 @@ impl Scan<'_> {
     }
 
     fn decide(&mut self, index: usize, class: Class, energy: Quantity, quality: Quality, ambiguous: bool) {
-        self.marks[index].verdict = Verdict { class, quality, ambiguous, anchor: false, energy };
+        let serial = self.marks[index].verdict.serial;
+        self.marks[index].verdict = Verdict { class, quality, ambiguous, anchor: false, energy, serial };
     }
 }

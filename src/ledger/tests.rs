@@ -163,6 +163,13 @@ fn a_changed_serial_starts_from_zero() {
     let book = read(limits(400, 6), &marks);
     assert_eq!(book.total(), (10 + 70 + 10) * KWH);
     assert_eq!(book.total_of(Quality::Assumed), 70 * KWH);
+    let seldom = [new(0, 50, 1), new(15, 60, 0), new(30, 65, 0), new(45, 70, 2), new(60, 80, 0), new(75, 90, 2)];
+    let in_order = read(limits(400, 6), &seldom);
+    assert_eq!((in_order.total(), in_order.total_of(Quality::Assumed)), ((10 + 5 + 70 + 10 + 10) * KWH, 70 * KWH));
+    let late = [seldom[1], seldom[2], seldom[4], seldom[5], seldom[3], seldom[0]];
+    assert_eq!(read(limits(400, 6), &late).marks, in_order.marks, "the number that a mark inherits does not depend on the order");
+    let event = [new(0, 50, 1), new(15, 60, 0), swap(20, 65, 0), new(30, 5, 0), new(45, 9, 3)];
+    assert_eq!(read(limits(400, 6), &event).total(), (10 + 5 + 5 + 4) * KWH, "the event explains the number that follows it");
     let far = [new(0, 50, 1), new(15, 60_000, 2), new(30, 60_010, 2)];
     let book = read(limits(400, 6), &far);
     assert_eq!((book.total(), book.spans[0].quality), (10 * KWH, Quality::Estimated));
@@ -216,6 +223,7 @@ impl Draws {
 fn unruly_register(draws: &mut Draws) -> Vec<Mark> {
     let mut kwh = 999_000 + i64::try_from(draws.below(990)).unwrap();
     let mut marks = Vec::new();
+    let mut device = 1;
     for index in 0..60 {
         let grows = draws.below(4) != 0;
         kwh = (kwh + i64::from(grows) * i64::try_from(draws.below(40)).unwrap()) % 1_000_000;
@@ -230,12 +238,15 @@ fn unruly_register(draws: &mut Draws) -> Vec<Mark> {
             _ => kwh,
         };
         let swapped = draws.below(25) == 0;
+        device += u32::from(swapped || draws.below(25) == 0);
+        let mut named = |rarely: u64| if draws.below(rarely) == 0 { device } else { 0 };
         if swapped {
-            marks.push(swap(15 * index, kwh + 1, 5));
+            marks.push(Mark { serial: named(2), ..swap(15 * index, kwh + 1, 5) });
         }
+        let serial = named(8);
         if !swapped || draws.below(2) == 0 {
             let flow_per_h = (draws.below(4) != 0).then_some(80_000.0);
-            marks.push(Mark { flow_per_h, ..reading(15 * index, shown) });
+            marks.push(Mark { flow_per_h, serial, ..reading(15 * index, shown) });
         }
     }
     marks

@@ -49,7 +49,10 @@ impl Window {
     /// A window over marks that the store gave, oldest first; `truncated` if the store has older ones.
     #[must_use]
     pub fn restored(marks: Vec<Mark>, truncated: bool) -> Window {
-        Window { marks, truncated }
+        let mut window = Window { marks, truncated };
+        window.forget_oldest();
+        window.marks.shrink_to(MARKS_KEPT);
+        window
     }
 
     #[must_use]
@@ -91,8 +94,10 @@ impl Window {
         if self.newest().is_some_and(|newest| newest.at < mark.at) {
             self.forget_oldest();
         }
-        // There are as many windows as registers: none keeps room that it does not need.
-        self.marks.reserve_exact(1);
+        // There are as many windows as registers: none keeps room that it does not need, nor grows step by step and leaves holes.
+        if self.marks.len() == self.marks.capacity() {
+            self.marks.reserve_exact(MARKS_KEPT.saturating_sub(self.marks.len()).max(1));
+        }
         insert(&mut self.marks, Reach { from_first: !self.truncated, to_last: true }, limits, mark, changes)
     }
 
@@ -182,7 +187,7 @@ fn insert(marks: &mut Vec<Mark>, reach: Reach, limits: Limits, mark: Mark, chang
             && scan.state == State::Settled(end)
             && before.is_some_and(|mark| {
                 let (before, now) = (mark.verdict, scan.marks[end].verdict);
-                before.anchor && before.class == now.class
+                before.anchor && (before.class, before.serial) == (now.class, now.serial)
             });
         same_again = if same { same_again + 1 } else { 0 };
         if let (SAME_AGAIN, Some(before)) = (same_again, before) {

@@ -29,7 +29,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use rustc_hash::FxHashSet;
 
 /// Grows whenever a table changes its meaning.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 /// The store's file in the data folder.
 pub const FILE_NAME: &str = "nengtan.sqlite";
 const LOCK_NAME: &str = "lock";

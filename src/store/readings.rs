@@ -72,9 +72,9 @@ pub fn alone(connection: &rusqlite::Connection) -> Result<FxHashSet<RowId>, Stor
 
 fn swap(transaction: &Transaction, channel: RowId, mark: &Mark) -> Result<(), StoreError> {
     let What::Swap { closing, opening } = mark.what else { return Ok(()) };
-    let serial = (mark.serial != 0).then_some(mark.serial);
+    let serial = (mark.verdict.serial != 0).then_some(mark.verdict.serial);
     let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO swap_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    let (verdict, energy) = (mark.verdict.code(), mark.verdict.energy.0);
+    let (verdict, energy) = (mark.code(), mark.verdict.energy.0);
     insert.execute(params![mark.at.0, channel.0, closing.0, opening.0, mark.seq, verdict, energy, serial])?;
     Ok(())
 }
@@ -88,8 +88,8 @@ fn reading(
     alone: &mut FxHashSet<RowId>,
 ) -> Result<(), StoreError> {
     let What::Reading(register) = mark.what else { return Ok(()) };
-    let serial = (mark.serial != 0).then_some(mark.serial);
-    let (verdict, energy) = (mark.verdict.code(), mark.verdict.energy.0);
+    let serial = (mark.verdict.serial != 0).then_some(mark.verdict.serial);
+    let (verdict, energy) = (mark.code(), mark.verdict.energy.0);
     let [g1, g2, g3, g4] = slots;
     let values = params![mark.at.0, channel.0, register.0, mark.seq, verdict, energy, mark.flow_per_h, serial, g1, g2, g3, g4];
     if upsert.execute(values)? == 0 {

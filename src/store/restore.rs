@@ -300,31 +300,35 @@ impl Store {
 }
 
 fn reading(row: &Row) -> Result<Mark, rusqlite::Error> {
+    let (verdict, serial) = verdict(row, 4)?;
     Ok(Mark {
         at: Millis(row.get(0)?),
         what: What::Reading(Quantity(row.get(2)?)),
         seq: row.get(3)?,
         flow_per_h: row.get(6)?,
-        serial: row.get::<_, Option<u32>>(7)?.unwrap_or(0),
-        verdict: verdict(row, 4, 5)?,
+        serial,
+        verdict,
     })
 }
 
 fn swap(row: &Row) -> Result<Mark, rusqlite::Error> {
+    let (verdict, serial) = verdict(row, 5)?;
     Ok(Mark {
         at: Millis(row.get(0)?),
         what: What::Swap { closing: Quantity(row.get(2)?), opening: Quantity(row.get(3)?) },
         seq: row.get(4)?,
         flow_per_h: None,
-        serial: row.get::<_, Option<u32>>(7)?.unwrap_or(0),
-        verdict: verdict(row, 5, 6)?,
+        serial,
+        verdict,
     })
 }
 
-fn verdict(row: &Row, code: usize, energy: usize) -> Result<Verdict, rusqlite::Error> {
-    let value: u8 = row.get(code)?;
-    let energy = Quantity(row.get(energy)?);
-    Verdict::from_code(value, energy).ok_or(rusqlite::Error::IntegralValueOutOfRange(code, i64::from(value)))
+/// The verdict in column `code` and the energy in the next, with the serial number that the mark itself named.
+fn verdict(row: &Row, code: usize) -> Result<(Verdict, u32), rusqlite::Error> {
+    let value: u16 = row.get(code)?;
+    let verdict = Verdict::from_code(value, Quantity(row.get(code + 1)?), row.get(7)?);
+    let verdict = verdict.ok_or(rusqlite::Error::IntegralValueOutOfRange(code, i64::from(value)))?;
+    Ok((verdict, Mark::own_serial(value, &verdict)))
 }
 
 /// Offsets from UTC of a time zone, each with the moment from which it holds.

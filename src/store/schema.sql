@@ -23,7 +23,8 @@ CREATE TABLE share_row (
   channel INTEGER NOT NULL, entity INTEGER NOT NULL, sign INTEGER NOT NULL, bought INTEGER NOT NULL,
   recorded_from INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (channel, entity)) WITHOUT ROWID;
 
--- verdict: how a register was understood, see ledger/mark.rs; energy: since the good reading before; g1 to g4: gauges that came with it.
+-- verdict: how a register was understood, see ledger/mark.rs; energy: since the good reading before; serial: hash of the number that the device had by
+-- then, whether this reading named it or one before (bit 8 of verdict); g1 to g4: gauges that came with it.
 CREATE TABLE reading_row (
   ts INTEGER NOT NULL, channel INTEGER NOT NULL, value NOT NULL, seq INTEGER, verdict INTEGER, energy INTEGER, flow REAL, serial INTEGER,
   g1 REAL, g2 REAL, g3 REAL, g4 REAL,

@@ -53,7 +53,9 @@ pub fn read(connection: &Connection) -> Result<Ledger, VerifyError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let energy: i64 = row.get(3)?;
-        let Some(verdict) = Verdict::from_code(row.get(2)?, Quantity(energy)).filter(|verdict| verdict.class.is_good()) else { continue };
+        let Some(verdict) = Verdict::from_code(row.get(2)?, Quantity(energy), None).filter(|verdict| verdict.class.is_good()) else {
+            continue;
+        };
         if let Some(channel) = channels.get_mut(&row.get(1)?) {
             let before = channel.goods.last().map_or(0, |good| good.run_up);
             channel.goods.push(Good { at: row.get(0)?, run_up: before + i128::from(energy), quality: verdict.quality });

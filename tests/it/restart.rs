@@ -163,3 +163,27 @@ fn a_gateways_last_will_raises_one_alert_instead_of_one_for_each_meter() {
     assert_eq!(scene.lines("alert=gateway-offline state=firing"), 1);
     scene.collector.unwrap().stop();
 }
+
+#[test]
+fn a_serial_number_named_before_a_kill_decides_after_it() {
+    let mut scene = Scene::set();
+    let tell = |scene: &mut Scene, minute: u32, kwh: u32, serial: Option<&str>| {
+        let serial = serial.map_or(String::new(), |serial| format!(r#""serial":"{serial}","#));
+        let at = at(minute);
+        let payload = format!(r#"{{"meter":"M-a","at":"{at}","seq":{minute},{serial}"values":{{"active_energy_import_kwh":{kwh}}}}}"#);
+        scene.gateway.clock(&at);
+        scene.gateway.publish(&telemetry("GW-1"), payload);
+    };
+    tell(&mut scene, 0, 50, Some("S1"));
+    tell(&mut scene, 15, 60, None);
+    scene.gateway.clock(&at(15));
+    scene.kill_and_start_again();
+    tell(&mut scene, 30, 65, None);
+    tell(&mut scene, 45, 70, Some("S2"));
+    tell(&mut scene, 60, 80, None);
+    scene.gateway.clock(&at(60));
+    let data = scene.folder.path().join("data");
+    let rows = query(&data, "SELECT class, energy FROM reading WHERE meter = 'M-a' AND item = 'active_energy_import_kwh' ORDER BY ts");
+    let told: Vec<(&str, f64)> = rows.iter().map(|row| (row["class"].as_str().unwrap(), row["energy"].as_f64().unwrap())).collect();
+    assert_eq!(told, [("first", 0.0), ("normal", 10.0), ("normal", 5.0), ("new_serial", 70.0), ("normal", 10.0)]);
+}
