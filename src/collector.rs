@@ -110,12 +110,13 @@ pub async fn run(
     };
     let target = options.influx.as_ref().map(Influx::target);
     let folder = data.clone();
-    let engine = tokio::task::spawn_blocking(move || {
+    // A thread that ends leaves the memory it has freed to the engine's own, which comes next.
+    let opening = threads::start("engine", move || {
         let mut engine = Engine::open(&folder, zone, (factors, tariff), alert_rules, wall_now())?;
         engine.set_outbox(target.as_deref(), wall_now())?;
         Ok::<Engine, EngineError>(engine)
-    })
-    .await??;
+    });
+    let engine = opening?.wait().await??;
     let client_id = engine.store().text_or("client_id", || new_client_id(engine.zone().id()))?;
     let (link, event_loop) = mqtt::connect(&options.broker, &client_id);
     let (to_engine, from_broker) = mpsc::channel(mqtt::to_engine_max(&options.broker));
@@ -329,13 +330,14 @@ impl Shell {
         Ok(self.summary)
     }
 
-    fn take(&mut self, delivery: Delivery) -> Result<(), CollectError> {
+    fn take(&mut self, mut delivery: Delivery) -> Result<(), CollectError> {
         self.summary.messages += 1;
         match std::str::from_utf8(delivery.topic()) {
             Ok(topic) => self.engine.apply(topic, delivery.payload(), wall_now())?,
             // MQTT topics are UTF-8 by definition; a broker that breaks this gets its message counted under no topic.
             Err(_) => self.engine.apply("", delivery.payload(), wall_now())?,
         }
+        delivery.empty();
         self.unacknowledged.push(delivery);
         Ok(())
     }

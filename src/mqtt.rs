@@ -66,6 +66,11 @@ impl Delivery {
     pub fn payload(&self) -> &[u8] {
         self.received.payload()
     }
+
+    /// Topic and payload are needed no more; what is left waits to be acknowledged.
+    pub fn empty(&mut self) {
+        self.received.empty();
+    }
 }
 
 /// A message to others.

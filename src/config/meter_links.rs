@@ -203,6 +203,7 @@ fn join(lines: &Lines, terms: Vec<Box<[Term]>>) -> MeterList {
         });
         list.meters[meter.0 as usize].channels.push(ChannelId(at));
     }
+    list.meters.shrink_to_fit();
     let mut items: FxHashMap<&str, Arc<str>> = FxHashMap::default();
     list.channels.reserve_exact(lines.len());
     for (((row, line), terms), at) in lines.iter().zip(terms).zip(0..) {

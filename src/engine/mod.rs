@@ -221,10 +221,10 @@ impl Engine {
         !self.batch.is_empty() || self.effects.done.is_some()
     }
 
-    /// Whether somebody waits for the commit.
+    /// Whether somebody waits for the commit, or the batch is full.
     #[must_use]
     pub fn wants_commit(&self) -> bool {
-        self.effects.done.is_some()
+        self.effects.done.is_some() || self.batch.is_full()
     }
 
     /// The wall clock moves; it is the engine's where the zone does not feed one.

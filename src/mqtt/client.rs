@@ -180,6 +180,14 @@ impl Received {
         }
     }
 
+    /// Lets go of all but what an acknowledgement needs.
+    pub fn empty(&mut self) {
+        match self {
+            Received::V3(publish) => drop((std::mem::take(&mut publish.topic), std::mem::take(&mut publish.payload))),
+            Received::V5(publish) => drop((std::mem::take(&mut publish.topic), std::mem::take(&mut publish.payload))),
+        }
+    }
+
     pub fn is_at_most_once(&self) -> bool {
         match self {
             Received::V3(publish) => publish.qos == rumqttc::QoS::AtMostOnce,

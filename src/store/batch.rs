@@ -13,6 +13,9 @@ use crate::lines::Lines;
 
 use super::accounts::FactorSpan;
 
+/// Messages may bring hundreds of readings each; a batch is bounded by what is in it as well. Ten thousand readings with two gauges cost no more each than a hundred thousand.
+const ROWS_MAX: usize = 30_000;
+
 /// Row number of a channel, entity in the store; stable while the data folder lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId(pub u32);
@@ -271,6 +274,12 @@ impl Batch {
         *recorded = Millis::default();
         lines.clear();
         late.clear();
+    }
+
+    /// Whether it holds so much that more would only take memory.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.marks.len() + self.gauges.len() >= ROWS_MAX
     }
 
     #[must_use]
