@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::features::{Column, Design};
 use super::hours::Hour;
-use super::ridge::{Block, Scale, Unsolvable, gram, moments, product, solve};
+use super::ridge::{Block, Scale, Solver, Unsolvable, gram, moments, product};
 
 /// Blocks of whole weeks for cross-validation, dealt out in turn so that each block has all seasons.
 const FOLDS: usize = TURN_WEEKS as usize;
@@ -180,11 +180,12 @@ impl Fit {
             all_moments += moments;
         }
         let mut coefficients = Mat::zeros(width, FOLDS + 1);
+        let mut solver = Solver::new(width, 1);
         for (fold, (gram, moments)) in parts.iter().enumerate() {
-            let answer = solve(&(&all_gram - gram), self.pooled_penalties(), (&all_moments - moments).as_ref())?;
+            let answer = solver.solve(&(&all_gram - gram), self.pooled_penalties(), (&all_moments - moments).as_ref())?;
             coefficients.col_mut(fold).copy_from(answer.col(0));
         }
-        let answer = solve(&all_gram, self.pooled_penalties(), all_moments.as_ref())?;
+        let answer = solver.solve(&all_gram, self.pooled_penalties(), all_moments.as_ref())?;
         coefficients.col_mut(FOLDS).copy_from(answer.col(0));
         let predicted = product(self.pooled.rows.as_ref(), coefficients.as_ref());
         Ok(Pooled {
@@ -196,7 +197,8 @@ impl Fit {
 
     /// One penalty for all hours of the day: 24 choices from a few hundred rows each would follow their noise.
     fn hourly(&self, pooled: &Pooled) -> Result<Hourly, Unsolvable> {
-        let days: Vec<HourOfDay> = (0..HOURS_OF_DAY).map(|hour| self.hour_of_day(hour, pooled)).collect::<Result<_, _>>()?;
+        let mut solver = Solver::new(self.design.hourly.len(), 1);
+        let days: Vec<HourOfDay> = (0..HOURS_OF_DAY).map(|hour| self.hour_of_day(hour, pooled, &mut solver)).collect::<Result<_, _>>()?;
         let squares = |penalty: usize| -> f64 {
             let left_over = days.iter().flat_map(|day| &day.left_over_kwh);
             left_over.flat_map(|rows| rows.col(penalty).iter()).map(|left_kwh| left_kwh * left_kwh).sum()
@@ -209,7 +211,7 @@ impl Fit {
         };
         for (hour, day) in days.iter().enumerate() {
             let moments = day.moments.subcols(FOLDS, 1);
-            let answer = solve(&day.gram, self.hourly_penalties(HOURLY_PENALTIES[best]), moments)?;
+            let answer = solver.solve(&day.gram, self.hourly_penalties(HOURLY_PENALTIES[best]), moments)?;
             for (fold, left_over_kwh) in day.left_over_kwh.iter().enumerate() {
                 let range = self.cell(fold, hour);
                 let fitted = product(part(&self.hourly.rows, &range), answer.as_ref());
@@ -227,7 +229,7 @@ impl Fit {
         self.design.hourly.iter().map(move |column| penalty * column.weight)
     }
 
-    fn hour_of_day(&self, hour: usize, pooled: &Pooled) -> Result<HourOfDay, Unsolvable> {
+    fn hour_of_day(&self, hour: usize, pooled: &Pooled, solver: &mut Solver) -> Result<HourOfDay, Unsolvable> {
         let width = self.design.hourly.len();
         let parts: Vec<(Mat<f64>, Mat<f64>)> = (0..FOLDS)
             .map(|fold| {
@@ -246,7 +248,7 @@ impl Fit {
             let (gram, moments) = (&out.gram - gram, out.moments.col(fold) - moments.col(fold));
             let mut answers = Mat::zeros(width, HOURLY_PENALTIES.len());
             for (index, penalty) in HOURLY_PENALTIES.into_iter().enumerate() {
-                let answer = solve(&gram, self.hourly_penalties(penalty), moments.as_mat())?;
+                let answer = solver.solve(&gram, self.hourly_penalties(penalty), moments.as_mat())?;
                 answers.col_mut(index).copy_from(answer.col(0));
             }
             let predicted = product(part(&self.hourly.rows, &range), answers.as_ref());
@@ -268,7 +270,7 @@ impl Fit {
                 *score += value * residual_kwh;
             }
         }
-        solve(gram, self.pooled_penalties(), scores.as_ref())
+        Solver::new(gram.ncols(), weeks.len()).solve(gram, self.pooled_penalties(), scores.as_ref())
     }
 
     fn in_given_order(&self, rows: &[f64]) -> Vec<f64> {

@@ -3,10 +3,11 @@
 //! Only lower triangles of symmetric matrices are filled. Invariant: a block's columns have the mean and scale of the rows that its
 //! [`Scale`] was taken from, and a column that never varies there is zero everywhere.
 
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::{self, factor::LltRegularization};
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::linalg::solvers::Solve;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Accum, Mat, MatRef, Par, Spec};
 
 use super::features::{Column, Term};
 use super::hours::Hour;
@@ -58,13 +59,13 @@ impl Block {
         let mut rows = Mat::zeros(hours.len(), columns.len());
         let mut scales = Vec::with_capacity(columns.len());
         let mut values = vec![0.0; hours.len()];
-        for (index, column) in columns.iter().enumerate() {
+        for (cells, column) in rows.col_iter_mut().zip(columns) {
             for (value, hour) in values.iter_mut().zip(hours) {
                 *value = column.term.value(hour);
             }
             let scale = if column.term == Term::Intercept { Scale::RAW } else { Scale::of(&values) };
-            for (row, value) in values.iter().enumerate() {
-                rows[(row, index)] = scale.apply(*value);
+            for (cell, value) in cells.iter_mut().zip(&values) {
+                *cell = scale.apply(*value);
             }
             scales.push(scale);
         }
@@ -95,19 +96,44 @@ pub fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
     out
 }
 
-/// Coefficients of the ridge whose `XᵀX` has the lower triangle `gram`, one column of answers per column of `moments`.
-pub fn solve(gram: &Mat<f64>, penalties: impl Iterator<Item = f64>, moments: MatRef<'_, f64>) -> Result<Mat<f64>, Unsolvable> {
-    let mut matrix = gram.clone();
-    for (index, penalty) in penalties.enumerate() {
-        // What varies nowhere has no equation of its own, and may have no penalty.
-        matrix[(index, index)] += penalty.max(f64::MIN_POSITIVE);
-        if matrix[(index, index)] < PIVOT_MIN {
-            matrix[(index, index)] = 1.0;
-        }
+/// Solves many ridges of one width in the same memory: a fit has two thousand of them.
+pub struct Solver {
+    factor: Mat<f64>,
+    scratch: MemBuffer,
+}
+
+impl Solver {
+    #[must_use]
+    pub fn new(width: usize, answers: usize) -> Self {
+        let factoring = llt::factor::cholesky_in_place_scratch::<f64>(width, Par::Seq, Spec::default());
+        let solving = llt::solve::solve_in_place_scratch::<f64>(width, answers, Par::Seq);
+        Self { factor: Mat::zeros(width, width), scratch: MemBuffer::new(factoring.or(solving)) }
     }
-    let answer = matrix.llt(Side::Lower).map_err(|_| Unsolvable)?.solve(moments);
-    let finite = (0..answer.ncols()).all(|column| answer.col(column).iter().all(|value| value.is_finite()));
-    if finite { Ok(answer) } else { Err(Unsolvable) }
+
+    /// Coefficients of the ridge whose `XᵀX` has the lower triangle `gram`, one column of answers per column of `moments`.
+    pub fn solve(
+        &mut self,
+        gram: &Mat<f64>,
+        penalties: impl Iterator<Item = f64>,
+        moments: MatRef<'_, f64>,
+    ) -> Result<Mat<f64>, Unsolvable> {
+        self.factor.copy_from_triangular_lower(gram);
+        for (index, penalty) in penalties.enumerate() {
+            let diagonal = &mut self.factor[(index, index)];
+            // What varies nowhere has no equation of its own, and may have no penalty.
+            *diagonal += penalty.max(f64::MIN_POSITIVE);
+            if *diagonal < PIVOT_MIN {
+                *diagonal = 1.0;
+            }
+        }
+        let stack = MemStack::new(&mut self.scratch);
+        let regularization = LltRegularization::default();
+        llt::factor::cholesky_in_place(self.factor.as_mut(), regularization, Par::Seq, stack, Spec::default()).map_err(|_| Unsolvable)?;
+        let mut answer = moments.to_owned();
+        llt::solve::solve_in_place(self.factor.as_ref(), answer.as_mut(), Par::Seq, stack);
+        let finite = (0..answer.ncols()).all(|column| answer.col(column).iter().all(|value| value.is_finite()));
+        if finite { Ok(answer) } else { Err(Unsolvable) }
+    }
 }
 
 /// A diagonal below this belongs to a column of zeros.
@@ -127,7 +153,9 @@ mod tests {
         // determinant 11, and b = [4·3 − 5, 3·5 − 3] / 11.
         let rows = Mat::from_fn(3, 2, |row, column| [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]][row][column]);
         let targets = Mat::from_fn(3, 1, |row, _| (row + 1) as f64);
-        let answer = solve(&gram(rows.as_ref()), [1.0, 2.0].into_iter(), moments(rows.as_ref(), targets.as_ref()).as_ref()).unwrap();
+        let answer = Solver::new(2, 1)
+            .solve(&gram(rows.as_ref()), [1.0, 2.0].into_iter(), moments(rows.as_ref(), targets.as_ref()).as_ref())
+            .unwrap();
         near(answer[(0, 0)], 7.0 / 11.0);
         near(answer[(1, 0)], 12.0 / 11.0);
     }
@@ -136,7 +164,9 @@ mod tests {
     fn a_column_of_zeros_gets_a_coefficient_of_zero() {
         let rows = Mat::from_fn(2, 2, |_, column| if column == 0 { 1.0 } else { 0.0 });
         let targets = Mat::from_fn(2, 1, |row, _| [3.0, 5.0][row]);
-        let answer = solve(&gram(rows.as_ref()), [0.0, 0.0].into_iter(), moments(rows.as_ref(), targets.as_ref()).as_ref()).unwrap();
+        let answer = Solver::new(2, 1)
+            .solve(&gram(rows.as_ref()), [0.0, 0.0].into_iter(), moments(rows.as_ref(), targets.as_ref()).as_ref())
+            .unwrap();
         near(answer[(0, 0)], 4.0);
         near(answer[(1, 0)], 0.0);
     }
@@ -154,6 +184,6 @@ mod tests {
     #[test]
     fn overflow_is_said_and_never_answered() {
         let huge = Mat::from_fn(1, 1, |_, _| f64::INFINITY);
-        assert_eq!(solve(&huge, [1.0].into_iter(), huge.as_ref()).unwrap_err(), Unsolvable);
+        assert_eq!(Solver::new(1, 1).solve(&huge, [1.0].into_iter(), huge.as_ref()).unwrap_err(), Unsolvable);
     }
 }
