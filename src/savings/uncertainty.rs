@@ -11,6 +11,8 @@ const LAGS_MAX: usize = 8;
 /// Real loads drift by about this share of a year's total with no measure at all; more, when the baseline has not seen a year.
 const DRIFT_SHARE: f64 = 0.01;
 const DRIFT_SHARE_PROVISIONAL: f64 = 0.025;
+/// That share is itself an estimate, from 31 pairs of years.
+const DRIFT_DEGREES_OF_FREEDOM: f64 = 30.0;
 const DEGREES_OF_FREEDOM_MIN: f64 = 5.0;
 /// Correlation of the errors of entities, which share weather and drift.
 const ENTITY_CORRELATION: f64 = 0.3;
@@ -78,10 +80,15 @@ impl Noise {
             .influence_kwh
             .iter()
             .map(|influence| influence.iter().zip(&stretch.row_sum).map(|(influence, sum)| f64::from(*influence) * sum).sum::<f64>());
-        let coefficients: f64 = columns.map(|moved_kwh| moved_kwh * moved_kwh).sum();
+        let own = noise + columns.map(|moved_kwh| moved_kwh * moved_kwh).sum::<f64>();
         let drift = (if self.provisional { DRIFT_SHARE_PROVISIONAL } else { DRIFT_SHARE } * stretch.magnitude_kwh).powi(2);
-        let degrees = DEGREES_OF_FREEDOM_MIN.max(self.weeks / self.inflation - 2.0);
-        student_95(degrees) * (noise + coefficients + drift).sqrt()
+        if own + drift <= 0.0 {
+            return 0.0;
+        }
+        // Degrees of freedom of a sum of variances (Satterthwaite 1946).
+        let own_degrees = DEGREES_OF_FREEDOM_MIN.max(self.weeks / self.inflation - 2.0);
+        let degrees = (own + drift).powi(2) / (own * own / own_degrees + drift * drift / DRIFT_DEGREES_OF_FREEDOM);
+        student_95(degrees) * (own + drift).sqrt()
     }
 }
 
@@ -172,7 +179,8 @@ mod tests {
 
     #[test]
     fn the_interval_by_hand() {
-        // 52 weeks of noise with sd 10, no coefficients' error, 26 weeks: 100·(26 + 676/52) = 3900; drift (0.01 · 5000)² = 2500.
+        // 52 weeks of noise with sd 10, no coefficients' error, 26 weeks: 100·(26 + 676/52) = 3900; drift (0.01 · 5000)² = 2500. With 50 and 30
+        // degrees of freedom the sum has 6400² / (3900²/50 + 2500²/30) = 79.9, and Student's t is 1.664.
         let noise = Noise {
             hour_sd_kwh: 2.0,
             week_sd_kwh: 10.0,
@@ -182,10 +190,13 @@ mod tests {
             influence_kwh: vec![vec![0.0, 0.0]],
         };
         let stretch = Stretch { hours: 26 * 168, row_sum: vec![7.0, 7.0], magnitude_kwh: 5000.0 };
-        near(noise.half_width_kwh(&stretch), 1.676 * 80.0, 0.1);
-        // A week that moves the coefficients by 3 and −1 kWh, seen 7 times each: (3·7 − 7)² = 196.
+        near(noise.half_width_kwh(&stretch), 1.664 * 80.0, 0.1);
+        // A week that moves the coefficients by 3 and −1 kWh, seen 7 times each: (3·7 − 7)² = 196, and 80.0 degrees of freedom.
         let moved = Noise { influence_kwh: vec![vec![3.0, -1.0]], ..noise.clone() };
-        near(moved.half_width_kwh(&stretch), 1.676 * 6596_f64.sqrt(), 0.1);
+        near(moved.half_width_kwh(&stretch), 1.664 * 6596_f64.sqrt(), 0.1);
+        // Drift alone has its own 30 degrees of freedom: t = 1.697.
+        let drifting = Noise { week_sd_kwh: 0.0, ..noise.clone() };
+        near(drifting.half_width_kwh(&stretch), 1.697 * 50.0, 0.1);
         // One hour: a week's 100 / 168 = 0.595 and a little is less than the hour's own 2² = 4; no drift, no load.
         let hour = Stretch { hours: 1, row_sum: vec![0.0, 0.0], magnitude_kwh: 0.0 };
         near(noise.half_width_kwh(&hour), 1.676 * 2.0, 0.01);
