@@ -3,6 +3,8 @@
 //! Reads texts, not files. Missing rows and empty cells are gaps; anything else that is not understood is refused with its line.
 //! Invariant: every series has one slot per hour of the axis, and every value is finite.
 
+use std::io::Cursor;
+
 use jiff::tz::TimeZone;
 
 use crate::domain::calendar::{DayType, DayTypes, Span};
@@ -52,7 +54,7 @@ pub struct Case {
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CaseError {
-    #[error("{file}: the header has no column {column}; wanted ts_utc and {column}, one row per hour")]
+    #[error("{file}: the header has no column {column}; wanted a first line of names with commas between them, {column} among them")]
     NoColumn { file: &'static str, column: String },
     #[error("{file}:{line}: {column} is \"{seen}\", wanted {wanted}; correct or remove the row")]
     Cell { file: &'static str, line: usize, column: String, seen: String, wanted: &'static str },
@@ -176,8 +178,10 @@ impl Axis {
 /// No meter, weather station or plant has more per hour; squares of what is more would leave the range of floats.
 const VALUE_MAX: f64 = 1e15;
 
-fn reader(text: &str) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes())
+/// The csv crate counts a row's line before the `\n` of the `\r\n` that it follows.
+fn reader(text: &str) -> csv::Reader<Cursor<String>> {
+    let lines = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(Cursor::new(lines))
 }
 
 fn calendar(text: &str) -> Result<DayTypes, CaseError> {
@@ -250,7 +254,9 @@ mod tests {
         for (meter, wanted) in [
             ("ts,kwh\n", "meter.csv: the header has no column ts_utc"),
             ("ts_utc,kWh\n", "meter.csv: the header has no column kwh"),
+            ("ts_utc;kwh\n", "meter.csv: the header has no column ts_utc; wanted a first line of names with commas between them"),
             ("ts_utc,kwh\nyesterday,1\n", "meter.csv:2: ts_utc is \"yesterday\""),
+            ("ts_utc,kwh\r\n2026-01-01T00:00:00Z,1\r\n2026-01-01T01:00:00Z,one\r\n", "meter.csv:3: kwh is \"one\""),
             ("ts_utc,kwh\n2026-01-01T00:15:00Z,1\n", "meter.csv:2: ts_utc is \"2026-01-01T00:15:00Z\", wanted a whole number of hours"),
             ("ts_utc,kwh\n2026-01-01T00:00:00Z,NaN\n", "meter.csv:2: kwh is \"NaN\", wanted a number"),
             (
