@@ -4,12 +4,14 @@
 //! production lies between the two: what leads to it is weather, what leads on from it is activity, and what is left is what users adjusted for and
 //! efficiency. Invariants: before + all effects = after, in energy and in emission; an hour of which one side lacks a reading or an input is left out of both.
 
+use std::collections::BTreeMap;
+
 use jiff::Span as Length;
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 
 use super::ClaimError;
-use super::figures::reported;
+use super::figures::{By, reported};
 use super::fit::{self, Wanted};
 use super::inputs::{LedgerCase, Reader};
 use crate::domain::calendar::{LocalCalendar, Span};
@@ -81,15 +83,14 @@ impl Change {
     }
 }
 
-/// A load with a baseline, and why it changed.
+/// A load with a baseline, and why it changed, by start and end of each stretch.
 pub struct Changed {
     pub row: LoadRow,
-    pub reporting: Span,
-    pub change: Change,
+    pub parts: BTreeMap<(Millis, Millis), Change>,
 }
 
 /// The changes of the loads that are wanted and have a baseline.
-pub fn changes(ledger: &Connection, wanted: &Wanted) -> Result<Vec<Changed>, ClaimError> {
+pub fn changes(ledger: &Connection, wanted: &Wanted, by: By) -> Result<Vec<Changed>, ClaimError> {
     let mut reader = Reader::new(ledger)?;
     let mut calendar = LocalCalendar::new(reader.time_zone.clone());
     let in_force = savings::baselines(ledger)?;
@@ -103,8 +104,8 @@ pub fn changes(ledger: &Connection, wanted: &Wanted) -> Result<Vec<Changed>, Cla
         let end = wanted.to.map_or(whole.end, |to| to.min(whole.end));
         let reporting = Span { start, end: end.max(start) };
         let mut years = Years { ledger, baseline, calendar: &mut calendar, known: FxHashMap::default() };
-        let change = change(&reader, &fitted, &read, reporting, &mut years)?;
-        out.push(Changed { row, reporting, change });
+        let parts = parts(&reader, &fitted, &read, (reporting, by), &mut years)?;
+        out.push(Changed { row, parts });
     }
     Ok(out)
 }
@@ -130,13 +131,24 @@ impl Years<'_> {
     }
 }
 
-fn change(reader: &Reader, fitted: &Fitted, read: &LedgerCase, reporting: Span, years: &mut Years) -> Result<Change, ClaimError> {
+fn parts(
+    reader: &Reader,
+    fitted: &Fitted,
+    read: &LedgerCase,
+    (reporting, by): (Span, By),
+    years: &mut Years,
+) -> Result<BTreeMap<(Millis, Millis), Change>, ClaimError> {
     let (case, baseline) = (&read.case, years.baseline);
     let hours = hours(case, &fitted.inputs);
     let known = |slot: usize| Some((hours[slot].as_ref()?, case.meter_kwh[slot]?, read.rows.get(&slot)?));
-    let mut sum = Change::default();
+    let mut parts: BTreeMap<(Millis, Millis), Change> = BTreeMap::new();
+    if by == By::Total {
+        parts.insert((reporting.start, reporting.end), Change::default());
+    }
     for slot in case.slots(reporting) {
         let at = case.at(slot);
+        let stretch = by.stretch(years.calendar, at, reporting);
+        let sum = parts.entry((stretch.start, stretch.end)).or_default();
         let before = a_year_before(at, reader, baseline.period).map(|at| (at.ms_since(case.start) / HOUR_MS) as usize);
         let (Some(then), Some(now)) = (before.and_then(known), known(slot)) else {
             sum.hours_left_out += 1;
@@ -145,7 +157,7 @@ fn change(reader: &Reader, fitted: &Fitted, read: &LedgerCase, reporting: Span, 
         let factors = [years.factor(then.2.at)?, years.factor(at)?];
         sum.add(&hour(fitted, baseline, (then, now), reader.adjusted_kwh(baseline.load, at), factors));
     }
-    Ok(sum)
+    Ok(parts)
 }
 
 /// The same local time of the baseline's year; `None` where the baseline has none.

@@ -27,6 +27,19 @@ pub enum By {
     Hour,
 }
 
+impl By {
+    /// The stretch that an hour of `whole` is counted in.
+    #[must_use]
+    pub fn stretch(self, calendar: &mut LocalCalendar, at: Millis, whole: Span) -> Span {
+        match self {
+            By::Total => whole,
+            By::Month => calendar.month(at),
+            By::Day => calendar.day(at),
+            By::Hour => calendar.hour(at),
+        }
+    }
+}
+
 /// Savings of one load or of several, over a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figure {
@@ -164,12 +177,7 @@ impl Counting<'_, '_> {
             if at < from || to <= at {
                 continue;
             }
-            let stretch = match by {
-                By::Total => Span { start: from, end: to },
-                By::Month => self.calendar.month(at),
-                By::Day => self.calendar.day(at),
-                By::Hour => self.calendar.hour(at),
-            };
+            let stretch = by.stretch(self.calendar, at, Span { start: from, end: to });
             let (figure, stretch) = out.entry((stretch.start, stretch.end)).or_default();
             let (Some(hour), Some(metered_kwh), Some(row)) = (&hours[slot], case.meter_kwh[slot], self.read.rows.get(&slot)) else {
                 figure.hours_left_out += 1;

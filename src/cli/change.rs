@@ -1,9 +1,13 @@
 //! `nengtan savings change`.
 
+use std::collections::BTreeMap;
+
 use super::CliError;
 use super::claims::{ALL_CARRIERS, Chosen, Labels};
 use super::output;
 use crate::claims::change::{Amount, Change, Changed, changes};
+use crate::claims::figures::By;
+use crate::domain::units::Millis;
 use crate::store;
 use crate::store::read::{Cell, Table};
 
@@ -11,6 +15,8 @@ use crate::store::read::{Cell, Table};
 pub struct ChangeArguments {
     #[command(flatten)]
     chosen: Chosen,
+    #[arg(long, value_enum, default_value_t = By::Total)]
+    by: By,
 }
 
 const COLUMNS: [&str; 11] = ["entity", "name_en", "name_zh", "carrier", "from", "to", "line", "kwh", "kg_co2e", "hours", "hours_left_out"];
@@ -21,24 +27,33 @@ pub fn change(arguments: &ChangeArguments) -> Result<(), CliError> {
     let mut ledger = store::open_to_read(&chosen.data)?;
     let snapshot = ledger.transaction()?;
     let wanted = chosen.wanted(&snapshot)?;
-    let changed = changes(&snapshot, &wanted)?;
+    let changed = changes(&snapshot, &wanted, arguments.by)?;
     let labels = Labels::read(&snapshot)?;
     let mut table = Table::new(&COLUMNS);
-    for Changed { row, reporting, change } in &changed {
-        let head = labels.head(&row.entity, row.load.book.carrier().as_str(), (reporting.start, reporting.end));
-        table.rows.extend(lines(&head, change));
-    }
-    let added: Vec<&Changed> = changed.iter().filter(|changed| !changed.row.made_inside).collect();
-    if let (true, Some(first)) = (chosen.entity.is_empty(), added.first()) {
-        let mut whole = Change::default();
-        let mut stretch = (first.reporting.start, first.reporting.end);
-        for Changed { reporting, change, .. } in added {
-            whole.add(change);
-            stretch = (stretch.0.min(reporting.start), stretch.1.max(reporting.end));
+    for Changed { row, parts } in &changed {
+        for (stretch, change) in parts {
+            table.rows.extend(lines(&labels.head(&row.entity, row.load.book.carrier().as_str(), *stretch), change));
         }
-        table.rows.extend(lines(&labels.head(&labels.zone, ALL_CARRIERS, stretch), &whole));
+    }
+    if chosen.entity.is_empty() {
+        let added: Vec<&Changed> = changed.iter().filter(|changed| !changed.row.made_inside).collect();
+        for (stretch, change) in whole(&added, arguments.by) {
+            table.rows.extend(lines(&labels.head(&labels.zone, ALL_CARRIERS, stretch), &change));
+        }
     }
     Ok(output::print(&table, chosen.output)?)
+}
+
+/// Sums over loads. Their baselines may end on different days: the total's stretch is all of theirs.
+fn whole(added: &[&Changed], by: By) -> BTreeMap<(Millis, Millis), Change> {
+    let stretches = || added.iter().flat_map(|changed| changed.parts.keys());
+    let all = stretches().map(|(from, _)| *from).min().zip(stretches().map(|(_, to)| *to).max());
+    let mut sums: BTreeMap<(Millis, Millis), Change> = BTreeMap::new();
+    for (stretch, change) in added.iter().flat_map(|changed| &changed.parts) {
+        let stretch = all.filter(|_| by == By::Total).unwrap_or(*stretch);
+        sums.entry(stretch).or_default().add(change);
+    }
+    sums
 }
 
 fn lines(head: &[Cell], change: &Change) -> Vec<Vec<Cell>> {
