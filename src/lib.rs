@@ -4,6 +4,7 @@
 
 pub mod accounting;
 pub mod alerts;
+pub mod claiming;
 pub mod claims;
 pub mod cli;
 pub mod collector;

@@ -1,14 +1,18 @@
-//! Restatements that commands ask for: by a running collector between its batches, or, without one, by the command itself.
+//! What commands ask a running collector for, between its batches: restatements in slices, and what `claiming` keeps at once.
 //!
-//! Never decides what changes: that is the engine's. The request's text and the answer's are made and read here only.
+//! Never decides what changes: that is the engine's. A restatement's request and answer are made and read here only.
 
 use std::path::Path;
 
+use crate::claiming;
 use crate::config::zone_folder;
 use crate::domain::units::Millis;
 use crate::engine::restate::Restatement;
 use crate::engine::{Engine, EngineError};
 use crate::store::request::{Answer, Request};
+
+/// Requests that take a few milliseconds each and are dealt with in one turn.
+const SHORT_AT_ONCE: usize = 8;
 
 /// Kind of the request.
 pub const RESTATE: &str = "restate";
@@ -47,16 +51,22 @@ pub struct Job {
 }
 
 impl Job {
-    /// Takes the next request, if one waits; one that cannot be done is answered at once. The engine's batch is committed.
+    /// Takes the requests that wait, up to the first that takes time; what is short, and what cannot be done, is answered at once. The engine's batch
+    /// is committed.
     pub fn take(engine: &mut Engine, folder: &Path) -> Result<Option<Job>, EngineError> {
-        let Some(request) = engine.store().take_request()? else { return Ok(None) };
-        match Job::begin(engine, folder, &request)? {
-            Ok(restatement) => Ok(Some(Job { id: request.id, restatement })),
-            Err(reason) => {
-                engine.store().answer_request(request.id, &Answer::Failed(reason))?;
-                Ok(None)
-            }
+        for _ in 0..SHORT_AT_ONCE {
+            let Some(request) = engine.store().take_request()? else { return Ok(None) };
+            let answer = match claiming::keep(engine.store(), &request.kind, &request.arguments)? {
+                Some(Ok(())) => Answer::Done(String::new()),
+                Some(Err(reason)) => Answer::Failed(reason),
+                None => match Job::begin(engine, folder, &request)? {
+                    Ok(restatement) => return Ok(Some(Job { id: request.id, restatement })),
+                    Err(reason) => Answer::Failed(reason),
+                },
+            };
+            engine.store().answer_request(request.id, &answer)?;
         }
+        Ok(None)
     }
 
     fn begin(engine: &mut Engine, folder: &Path, request: &Request) -> Result<Result<Restatement, String>, EngineError> {

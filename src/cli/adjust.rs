@@ -1,7 +1,8 @@
 //! `nengtan savings exclude` and `nengtan savings adjust`.
 
 use super::claims::Chosen;
-use super::{CliError, output};
+use super::{CliError, asked, output};
+use crate::claiming;
 use crate::claims::fit::{self, Wanted};
 use crate::domain::calendar::Span;
 use crate::domain::units::Millis;
@@ -43,19 +44,22 @@ pub fn adjust(arguments: &AdjustArguments) -> Result<(), CliError> {
 }
 
 fn keep(chosen: &Chosen, kwh_per_hour: Option<f64>, reason: &str) -> Result<(), CliError> {
-    let ledger = store::open_to_add(&chosen.data)?;
+    let ledger = store::open_to_read(&chosen.data)?;
     let wanted = chosen.wanted(&ledger)?;
     let loads = fit::loads(&ledger, &wanted)?;
     let span = asked(chosen, &wanted, &loads, kwh_per_hour.is_some(), reason)?;
     let as_of = savings::newest(&ledger)?.unwrap_or(span.start);
     let zone = crate::claims::inputs::time_zone(&ledger)?;
     let mut table = Table::new(&["entity", "carrier", "from", "to", "kw", "reason"]);
+    let mut said = Vec::new();
     for LoadRow { load, entity, .. } in loads {
-        savings::keep_adjustment(&ledger, &Adjustment { load, span, kwh_per_hour, reason: reason.to_owned() }, as_of)?;
+        let adjustment = Adjustment { load, span, kwh_per_hour, reason: reason.to_owned() };
+        said.push(claiming::adjustment(&adjustment, as_of).map_err(|error| CliError::Failure(error.into()))?);
         let at = |at: Millis| Cell::from(rfc3339(at, &zone));
         let (from, to) = (at(span.start), at(span.end));
         table.rows.push(vec![entity.into(), load.book.carrier().as_str().into(), from, to, kwh_per_hour.into(), reason.into()]);
     }
+    asked::keep(&chosen.data, claiming::ADJUSTMENT, &said)?;
     Ok(output::print(&table, chosen.output)?)
 }
 

@@ -6,19 +6,18 @@ use std::path::PathBuf;
 use indicatif::ProgressBar;
 use rusqlite::Connection;
 
-use super::CliError;
 use super::output::{self, Format};
-use crate::accounting::Book;
+use super::{CliError, asked};
+use crate::claiming;
 use crate::claims::ClaimError;
 use crate::claims::figures::{self, Building, By, Claim, Figure};
 use crate::claims::fit::{self, Attempt, Outcome, Wanted};
 use crate::claims::inputs::time_zone;
-use crate::claims::keep::Keeper;
 use crate::domain::units::Millis;
 use crate::show::Selection;
+use crate::store;
 use crate::store::read::{Cell, Table};
-use crate::store::savings::{self, Load};
-use crate::store::{self, Store, StoreError};
+use crate::store::savings::Load;
 use crate::wire::encode::rfc3339;
 
 #[derive(clap::Args)]
@@ -75,9 +74,8 @@ impl Chosen {
     pub fn wanted(&self, ledger: &Connection) -> Result<Wanted, CliError> {
         let selection = Selection { entities: self.entity.clone(), from: self.from.clone(), to: self.to.clone(), as_known_on: None };
         let resolved = selection.resolve(ledger)?;
-        let carriers = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam];
         let book = |name: &String| {
-            carriers.into_iter().find(|book| book.carrier().as_str() == name).ok_or_else(|| {
+            claiming::book(name).ok_or_else(|| {
                 CliError::Usage(format!("--carrier is {name:?}, wanted electricity, natural_gas, heat or steam; correct it"))
             })
         };
@@ -86,10 +84,10 @@ impl Chosen {
     }
 }
 
-/// Reads a snapshot, fits beside whatever collector runs, and adds the baselines in one short transaction each.
+/// Fits on a snapshot, beside whatever collector runs; that one, or else this command, keeps the baselines.
 pub fn fit(arguments: &FitArguments) -> Result<(), CliError> {
     let chosen = &arguments.chosen;
-    let mut ledger = store::open_to_add(&chosen.data)?;
+    let mut ledger = store::open_to_read(&chosen.data)?;
     if arguments.replace.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         return Err(CliError::Usage("--replace has no reason, wanted why the baselines are replaced; say it".to_owned()));
     }
@@ -99,25 +97,16 @@ pub fn fit(arguments: &FitArguments) -> Result<(), CliError> {
     let attempts = fit::fit(&snapshot, &wanted, || bar.inc(1))?;
     bar.finish_and_clear();
     drop(snapshot);
-    for attempt in &attempts {
-        if let Outcome::Fitted(fitted) = &attempt.outcome {
-            savings::keep_baseline(&mut ledger, &fitted.0, arguments.replace.as_deref())?;
-        }
-    }
-    predict_at_once(chosen)?;
+    let fitted = attempts.iter().filter_map(|attempt| match &attempt.outcome {
+        Outcome::Fitted(fitted) => Some(claiming::baseline(&fitted.0, arguments.replace.as_deref())),
+        Outcome::Kept | Outcome::Refused(_) => None,
+    });
+    let fitted = fitted.collect::<Result<Vec<_>, _>>().map_err(|error| CliError::Failure(error.into()))?;
+    asked::keep(&chosen.data, claiming::BASELINE, &fitted)?;
     let zone = time_zone(&ledger)?;
     let mut table = Table::new(&FIT_COLUMNS);
     table.rows = attempts.iter().map(|attempt| told(attempt, &zone)).collect();
     Ok(output::print(&table, chosen.output)?)
-}
-
-/// A running collector makes the predictions with its next closed hour; without one they are made here.
-fn predict_at_once(chosen: &Chosen) -> Result<(), CliError> {
-    match Store::open(&chosen.data) {
-        Ok(mut store) => Ok(Keeper::finish(&mut store)?),
-        Err(StoreError::Locked { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 const FIT_COLUMNS: [&str; 13] = [

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 run-time failure, 2 usage or configuration, 3 a verification did not hold.
 
 mod adjust;
+mod asked;
 mod broker;
 mod change;
 mod claims;

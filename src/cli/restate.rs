@@ -1,23 +1,20 @@
 //! `nengtan restate`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{CliError, output, zone_folder};
+use super::{CliError, asked, output, zone_folder};
 use crate::collector::wall_now;
 use crate::domain::units::Millis;
 use crate::engine::{Engine, EngineError};
 use crate::restating;
 use crate::show::moment;
 use crate::store::read::{Cell, Table};
-use crate::store::request::{Answer, Asker};
+use crate::store::request::Asker;
 use crate::store::{self, StoreError};
 use crate::wire::encode::rfc3339;
 
-/// How often the command looks for the collector's answer.
-const ANSWER_POLL: Duration = Duration::from_millis(100);
 /// How many slices in a thousand steps the progress bar shows.
 const PROGRESS_STEPS: f64 = 1000.0;
 
@@ -74,14 +71,7 @@ fn here(engine: &mut Engine, from: Millis, to: Option<Millis>) -> Result<String,
     Ok(restating::summary(&restatement))
 }
 
-#[allow(clippy::disallowed_methods, reason = "the command waits for another process, and a poll yields between two looks")]
 fn by_the_collector(data: &Path, from: Millis, to: Option<Millis>) -> Result<String, CliError> {
     let asker = Asker::ask(data, restating::RESTATE, &restating::arguments(from, to))?;
-    loop {
-        match asker.answer()? {
-            Some(Answer::Done(summary)) => return Ok(summary),
-            Some(Answer::Failed(reason)) => return Err(CliError::Usage(format!("restate: {reason}"))),
-            None => std::thread::sleep(ANSWER_POLL),
-        }
-    }
+    asked::answer(&asker)?.map_err(|reason| CliError::Usage(format!("restate: {reason}")))
 }

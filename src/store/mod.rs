@@ -142,13 +142,6 @@ impl Store {
     }
 }
 
-/// Opens a folder's ledger to add rows that no collector writes, beside one that runs or not.
-pub fn open_to_add(folder: &Path) -> Result<Connection, StoreError> {
-    let connection = open_to_read(folder)?;
-    connection.pragma_update(None, "query_only", false)?;
-    Ok(connection)
-}
-
 /// Opens a folder's ledger for reading; any number of processes may, while a collector writes.
 pub fn open_to_read(folder: &Path) -> Result<Connection, StoreError> {
     let file = folder.join(FILE_NAME);

@@ -8,6 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{BUSY_MS, FILE_NAME, Store, StoreError};
 
+/// Longer arguments than this are not kept once they have been dealt with, characters.
+const ARGUMENTS_KEPT_MAX: i64 = 4096;
+
 /// A request that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -77,7 +80,9 @@ impl Store {
             Answer::Done(result) => ("done", result),
             Answer::Failed(result) => ("failed", result),
         };
-        self.connection.execute("UPDATE request SET state = ?2, result = ?3 WHERE id = ?1", params![id, state, result])?;
+        // Long arguments are a row of their own by then, or nothing.
+        let sql = "UPDATE request SET state = ?2, result = ?3, arguments = CASE WHEN length(arguments) <= ?4 THEN arguments ELSE '' END WHERE id = ?1";
+        self.connection.execute(sql, params![id, state, result, ARGUMENTS_KEPT_MAX])?;
         Ok(())
     }
 }

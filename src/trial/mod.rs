@@ -23,7 +23,7 @@ use crate::domain::units::Millis;
 use crate::domain::zone::ClockMode;
 use crate::engine::{Engine, EngineError};
 use crate::store::backup::backup;
-use crate::store::{self, StoreError, savings};
+use crate::store::{self, Store, StoreError, savings};
 use crate::verify::{self, Verification, VerifyError};
 use judge::Judged;
 
@@ -176,15 +176,18 @@ fn claimed(
     wanted: &Wanted,
     reporting: Span,
 ) -> Result<(Refused, Vec<Judged>), TrialError> {
-    let mut ledger = store::open_to_add(measured)?;
-    let mut refused = Vec::new();
+    let (writer, mut refused) = (Store::open(measured)?, Vec::new());
     for Attempt { load, entity, outcome, .. } in attempts {
         match outcome {
-            Outcome::Fitted(fitted) => savings::keep_baseline(&mut ledger, &fitted.0, None)?,
+            Outcome::Fitted(fitted) => {
+                writer.keep_baseline(&fitted.0, None)?;
+            }
             Outcome::Kept => {}
             Outcome::Refused(reason) => refused.push((format!("{entity} {}", load.book.carrier().as_str()), reason.to_string())),
         }
     }
+    drop(writer);
+    let ledger = store::open_to_read(measured)?;
     let (claims, _) = figures::claims(&ledger, wanted, By::Total)?;
     let without = store::open_to_read(unmeasured)?;
     let mut judged = Vec::new();

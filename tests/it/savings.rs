@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use nengtan::store::{self, request::Asker};
+
+use crate::harness::collector::Collector;
 use crate::harness::ledger::{Row, count, query};
+use crate::harness::mosquitto::Mosquitto;
 use crate::harness::office::{Meter, Office, in_order, open, play, unsaved_wh, write_zone, write_zone_with};
-use crate::harness::{folder, path, run, text};
+use crate::harness::{SOON, folder, path, run, text, until};
 
 const YEAR: i64 = 365 * 24;
 const REPORTED_DAYS: usize = 40;
@@ -218,6 +222,8 @@ fn a_third_more_base_load_raises_an_alert_within_two_weeks_until_it_is_adjusted_
     let since = raised[0]["since_utc"].as_str().unwrap();
     assert!(("2026-01-04T16:00:00Z"..="2026-01-07T16:00:00Z").contains(&since), "{since}");
 
+    // The command needs the ledger to itself, or a collector that answers.
+    drop(engine);
     let before = savings(&data, &["show", "--entity", "E-OFFICE"]);
     assert!(number(&before[0], "high_kwh") < 0.0, "{before:?}");
     let said =
@@ -225,6 +231,7 @@ fn a_third_more_base_load_raises_an_alert_within_two_weeks_until_it_is_adjusted_
     savings(&data, &said);
     let after = savings(&data, &["show", "--entity", "E-OFFICE"]);
     assert!(number(&after[0], "low_kwh") < 0.0 && 0.0 < number(&after[0], "high_kwh"), "{after:?}");
+    let mut engine = open(&zone, &data);
     play(&mut engine, &in_order(&office, began + 15 * 24..began + 18 * 24));
     drop(engine);
     assert_eq!(alerts()[0]["state"], "cleared");
@@ -249,4 +256,34 @@ fn excluded_hours_are_left_out_of_both_sides() {
     assert_eq!((number(&rest[0], "hours"), number(&rest[0], "hours_left_out")), (REPORTED as f64 - 240.0, 240.0));
     assert!((number(&rest[0], "saved_kwh") - number(&whole[0], "saved_kwh")).abs() < 1e-6);
     assert_eq!(count(&data, "SELECT COUNT(*) FROM saving"), REPORTED - 240);
+}
+
+#[test]
+fn a_running_collector_keeps_baselines_and_what_is_said_of_hours_once() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office(), -1..YEAR + REPORTED));
+    drop(engine);
+    let broker = Mosquitto::start();
+    let collector = Collector::start(&zone, &data, &broker.url());
+    assert_eq!(savings(&data, &["fit", "--to", "2026-01-01"])[0]["status"], "fitted");
+    assert_eq!(savings(&data, &["fit", "--to", "2026-01-01"])[0]["status"], "kept");
+    let said = ["exclude", "--entity", "E-OFFICE", "--from", "2026-01-01", "--to", "2026-01-11", "--reason", "a fair in the hall"];
+    savings(&data, &said);
+    savings(&data, &said);
+    let shown = savings(&data, &["show", "--entity", "E-OFFICE"]);
+    assert_eq!((number(&shown[0], "hours"), number(&shown[0], "hours_left_out")), (REPORTED as f64 - 240.0, 240.0));
+    assert_eq!([count(&data, "SELECT COUNT(*) FROM baseline"), count(&data, "SELECT COUNT(*) FROM adjustment_row")], [1, 1]);
+    let asked = Asker::ask(&data, "baseline", "{}").unwrap();
+    until(SOON, "the collector says no", || asked.answer().unwrap());
+    let states = || {
+        let ledger = store::open_to_read(&data).unwrap();
+        let sql = "SELECT group_concat(state || ' ' || kind || ' ' || MIN(length(arguments), 5000), ', ') FROM request ORDER BY id";
+        ledger.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    // A baseline's document is a row of its own; the request does not keep another.
+    assert_eq!(states().replace(char::is_numeric, ""), "done baseline , done adjustment , done adjustment , failed baseline ");
+    assert!(states().starts_with("done baseline 0,"), "{}", states());
+    collector.stop();
 }

@@ -1,0 +1,48 @@
+//! What a command asks to be done to a ledger: by the collector that has the folder's lock, or by the command itself.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::CliError;
+use crate::claiming;
+use crate::claims::keep::Keeper;
+use crate::store::request::{Answer, Asker};
+use crate::store::{Store, StoreError};
+
+/// How often the command looks for the collector's answer.
+const ANSWER_POLL: Duration = Duration::from_millis(100);
+
+/// The collector's answer to a request.
+#[allow(clippy::disallowed_methods, reason = "the command waits for another process, and a poll yields between two looks")]
+pub fn answer(asker: &Asker) -> Result<Result<String, String>, StoreError> {
+    loop {
+        match asker.answer()? {
+            Some(Answer::Done(result)) => return Ok(Ok(result)),
+            Some(Answer::Failed(reason)) => return Ok(Err(reason)),
+            None => std::thread::sleep(ANSWER_POLL),
+        }
+    }
+}
+
+/// Has each of the requests kept, see [`claiming`]. A running collector predicts with its next closed hour; without one it is done at once.
+pub fn keep(data: &Path, kind: &str, requests: &[String]) -> Result<(), CliError> {
+    let refused = |reason| CliError::Usage(format!("savings: {reason}"));
+    match Store::open(data) {
+        Ok(mut store) => {
+            for arguments in requests {
+                if let Some(kept) = claiming::keep(&store, kind, arguments)? {
+                    kept.map_err(refused)?;
+                }
+            }
+            Ok(Keeper::finish(&mut store)?)
+        }
+        Err(StoreError::Locked { .. }) => {
+            let askers: Vec<Asker> = requests.iter().map(|arguments| Asker::ask(data, kind, arguments)).collect::<Result<_, _>>()?;
+            for asker in &askers {
+                answer(asker)?.map_err(refused)?;
+            }
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
