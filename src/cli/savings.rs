@@ -38,6 +38,9 @@ const COLUMNS: [&str; 17] = [
     "cross_validated_nmbe",
 ];
 
+/// Share of the reporting period's hours that a driver may be beyond its range without a word.
+const EXTRAPOLATED_SHARE_TOLD: f64 = 0.05;
+
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -193,10 +196,15 @@ fn figures(fitted: &Fitted, evaluation: &Evaluation, fit_ms: f64) -> Vec<Cell> {
     let savings_kwh = evaluation.savings_kwh();
     let quality = &fitted.quality;
     let count = |hours: usize| Cell::Integer(i64::try_from(hours).expect("a case has at most 20 years of hours"));
-    let events: Vec<String> = [("baseline", &fitted.shift), ("reporting", &evaluation.shift)]
+    let mut events: Vec<String> = [("baseline", &fitted.shift), ("reporting", &evaluation.shift)]
         .into_iter()
         .filter_map(|(period, shift)| shift.as_ref().map(|shift| told(period, shift)))
         .collect();
+    let all = evaluation.hours.len();
+    let extrapolated = evaluation.extrapolated.iter().filter(|(_, hours)| EXTRAPOLATED_SHARE_TOLD * all as f64 <= *hours as f64);
+    events.extend(extrapolated.map(|(driver, hours)| {
+        format!("driver {driver} is beyond the baseline's range in {hours} of {all} hours: its line is drawn on there, and the interval does not know")
+    }));
     vec![
         Cell::Real(savings_kwh),
         evaluation.savings_pct().into(),

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::case::Case;
+use super::case::{Case, Driver};
 use super::events::{self, Kind, Residual, Shift, strongest_shift};
 use super::hours::{Hour, Inputs, hours};
 use super::model::{Baseline, Training};
@@ -35,6 +35,11 @@ pub enum Refusal {
         "driver {driver} is missing in {missing} of {metered} metered hours of the {period} period; complete it or leave the driver out"
     )]
     DriverMissing { driver: String, missing: usize, metered: usize, period: &'static str },
+    #[error(
+        "driver {driver} never varies in the baseline but does in the reporting period, so nobody knows what it takes; \
+         choose a baseline that has seen it, or leave the driver out"
+    )]
+    DriverUnseen { driver: String },
     #[error(
         "the reporting period has {usable} hours with all inputs of {metered} with a reading, wanted at least half; complete the inputs"
     )]
@@ -107,6 +112,8 @@ pub struct Evaluation {
     pub half_width_kwh: f64,
     /// The strongest shift of the reporting period. The claim ends before photovoltaics begin.
     pub shift: Option<Shift>,
+    /// Drivers that were beyond all that the baseline has seen, and in how many hours: there the prediction follows a straight line on.
+    pub extrapolated: Vec<(String, usize)>,
     pub hours: Vec<ReportedHour>,
     pub days: Vec<Day>,
 }
@@ -189,7 +196,24 @@ fn check_drivers(case: &Case) -> Result<(), Refusal> {
             }
         }
     }
-    Ok(())
+    let unseen = |driver: &&Driver| seen(case, driver).is_some_and(|(low, high)| low >= high) && beyond(case, driver) > 0;
+    match case.drivers.iter().find(unseen) {
+        Some(driver) => Err(Refusal::DriverUnseen { driver: driver.name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The lowest and the highest that the baseline has seen of a driver.
+fn seen(case: &Case, driver: &Driver) -> Option<(f64, f64)> {
+    let values = driver.quantity[case.slots(case.periods.baseline)].iter().flatten();
+    values.fold(None, |range, &value| Some(range.map_or((value, value), |(low, high): (f64, f64)| (low.min(value), high.max(value)))))
+}
+
+/// Hours of the reporting period with more or less of a driver than that.
+fn beyond(case: &Case, driver: &Driver) -> usize {
+    let Some((low, high)) = seen(case, driver) else { return 0 };
+    let reported = driver.quantity[case.slots(case.periods.reporting)].iter().flatten();
+    reported.filter(|&&value| value < low || high < value).count()
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -240,6 +264,12 @@ impl Fitted {
             metered_kwh: counted[..claimed].iter().map(|counted| counted.metered_kwh).sum(),
             half_width_kwh: days.last().map_or(0.0, |day| day.half_width_so_far_kwh),
             shift,
+            extrapolated: case
+                .drivers
+                .iter()
+                .map(|driver| (driver.name.clone(), beyond(case, driver)))
+                .filter(|(_, hours)| *hours > 0)
+                .collect(),
             hours: reported.into_iter().map(|(_, hour)| hour).collect(),
             days,
         })

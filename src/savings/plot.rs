@@ -102,7 +102,15 @@ mod tests {
     use crate::domain::units::Millis;
 
     fn evaluation(days: Vec<Day>) -> Evaluation {
-        Evaluation { counterfactual_kwh: 0.0, metered_kwh: 0.0, half_width_kwh: 0.0, shift: None, hours: Vec::new(), days }
+        Evaluation {
+            counterfactual_kwh: 0.0,
+            metered_kwh: 0.0,
+            half_width_kwh: 0.0,
+            shift: None,
+            extrapolated: Vec::new(),
+            hours: Vec::new(),
+            days,
+        }
     }
 
     #[test]

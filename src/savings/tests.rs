@@ -221,6 +221,18 @@ fn add(case: &mut Case, more: impl Fn(usize) -> f64) {
 }
 
 #[test]
+fn hours_beyond_all_that_a_baseline_has_seen_are_counted() {
+    let mut case = office(YEAR_HOURS);
+    driver(&mut case, |hour| noise(hour));
+    let reporting = case.slots(case.periods.reporting);
+    case.drivers[0].quantity[reporting.start..reporting.start + 500].fill(Some(1.5));
+    case.drivers[0].quantity[reporting.start + 500] = Some(-1.5);
+    case.drivers[0].quantity[reporting.start + 501..reporting.end].fill(Some(0.5));
+    let evaluation = fit(&case).unwrap().evaluate(&case).unwrap();
+    assert_eq!(evaluation.extrapolated, [("pieces".to_owned(), 501)]);
+}
+
+#[test]
 fn what_cannot_be_judged_is_refused() {
     let mut case = office(YEAR_HOURS);
     let (baseline, reporting) = (case.slots(case.periods.baseline), case.slots(case.periods.reporting));
@@ -229,6 +241,9 @@ fn what_cannot_be_judged_is_refused() {
     case.drivers.push(Driver { name: "tonnes".to_owned(), quantity });
     let wanted = Refusal::DriverMissing { driver: "tonnes".to_owned(), missing: 1000, metered: YEAR_HOURS, period: "baseline" };
     assert_eq!(fit(&case).err(), Some(wanted));
+    case.drivers.clear();
+    driver(&mut case, |hour| if hour < WARM_UP_HOURS + YEAR_HOURS { 7.0 } else { 8.0 });
+    assert_eq!(fit(&case).err(), Some(Refusal::DriverUnseen { driver: "pieces".to_owned() }));
     case.drivers.clear();
     case.temperature_c[baseline].fill(None);
     assert_eq!(fit(&case).err(), Some(Refusal::NoTemperature));
