@@ -4,6 +4,7 @@
 
 use jiff::Span as Length;
 use rusqlite::Connection;
+use rustc_hash::FxHashSet;
 
 use super::ClaimError;
 use super::inputs::{LedgerCase, Reader};
@@ -56,19 +57,17 @@ pub enum Reason {
     Refused(#[from] Refusal),
 }
 
-/// Tries every load that is wanted; `done` is told after each.
-pub fn fit(ledger: &Connection, wanted: &Wanted, mut done: impl FnMut()) -> Result<Vec<Attempt>, ClaimError> {
+/// Tries every load that is wanted and hands each attempt over: the baselines of a city's loads at once would fill gigabytes.
+pub fn fit(ledger: &Connection, wanted: &Wanted, mut take: impl FnMut(Attempt)) -> Result<(), ClaimError> {
     let mut reader = Reader::new(ledger)?;
-    let in_force = savings::baselines(ledger)?;
-    let mut attempts = Vec::new();
+    let in_force: FxHashSet<Load> = savings::loads_in_force(ledger)?.into_iter().collect();
     for LoadRow { load, entity, .. } in loads(ledger, wanted)? {
-        let has_one = in_force.iter().any(|(_, baseline)| baseline.load == load);
+        let has_one = in_force.contains(&load);
         let (period, outcome) =
             if has_one && wanted.replace.is_none() { (None, Outcome::Kept) } else { attempt(&mut reader, load, wanted)? };
-        attempts.push(Attempt { load, entity, period, outcome });
-        done();
+        take(Attempt { load, entity, period, outcome });
     }
-    Ok(attempts)
+    Ok(())
 }
 
 /// The loads that are wanted.

@@ -26,7 +26,9 @@ pub struct Reader<'l> {
     pub time_zone: TimeZone,
     pub days: DayTypes,
     pub adjustments: Vec<Adjustment>,
-    series: FxHashMap<(RowId, Span), Series>,
+    /// Of the entity that was read last: production is few loads' business, and a city has many.
+    production: (Option<RowId>, FxHashMap<(RowId, Span), Series>),
+    weather: FxHashMap<(RowId, Span), Series>,
 }
 
 /// A case with the roll-ups it was made of.
@@ -70,7 +72,8 @@ impl<'l> Reader<'l> {
             time_zone: time_zone(ledger)?,
             days: savings::day_types(ledger)?,
             adjustments: savings::adjustments(ledger)?,
-            series: FxHashMap::default(),
+            production: (None, FxHashMap::default()),
+            weather: FxHashMap::default(),
         })
     }
 
@@ -86,15 +89,21 @@ impl<'l> Reader<'l> {
         let slots = (span.ms() / HOUR_MS) as usize;
         let drivers = savings::drivers(self.ledger, load.entity)?;
         let ledger = self.ledger;
-        let weather =
-            |reader: &mut Self, name| gauge(&drivers, name).map(|channel| reader.series(channel, span, savings::weather)).transpose();
-        let temperature_c = weather(self, TEMPERATURE)?.map_or_else(|| vec![None; slots], |series| series.to_vec());
-        let relative_humidity_pct = weather(self, HUMIDITY)?.map(|series| series.to_vec());
-        let ghi_w_m2 = weather(self, IRRADIANCE)?.map(|series| series.to_vec());
+        let mut weather = |name| {
+            let read = |channel| series(ledger, &mut self.weather, (channel, span), savings::weather);
+            gauge(&drivers, name).map(read).transpose()
+        };
+        let temperature_c = weather(TEMPERATURE)?.map_or_else(|| vec![None; slots], |series| series.to_vec());
+        let relative_humidity_pct = weather(HUMIDITY)?.map(|series| series.to_vec());
+        let ghi_w_m2 = weather(IRRADIANCE)?.map(|series| series.to_vec());
+        if self.production.0.replace(load.entity) != Some(load.entity) {
+            self.production.1.clear();
+        }
         let mut production = Vec::new();
         for (name, channels) in production_channels(&drivers) {
-            let series = channels.into_iter().map(|channel| self.series(channel, span, savings::production));
-            let quantity = added(&series.collect::<Result<Vec<_>, _>>()?, slots);
+            let known = &mut self.production.1;
+            let parts = channels.into_iter().map(|channel| series(ledger, known, (channel, span), savings::production));
+            let quantity = added(&parts.collect::<Result<Vec<_>, _>>()?, slots);
             production.push(Driver { name, quantity });
         }
         let mut case = Case {
@@ -121,21 +130,26 @@ impl<'l> Reader<'l> {
         Ok(LedgerCase { case, rows, excluded })
     }
 
-    fn series(&mut self, channel: RowId, span: Span, read: Read) -> Result<Series, ClaimError> {
-        if let Some(known) = self.series.get(&(channel, span)) {
-            return Ok(known.clone());
-        }
-        let series = Rc::new(read(self.ledger, channel, span)?);
-        self.series.insert((channel, span), series.clone());
-        Ok(series)
-    }
-
     /// What users have added to the baseline of an hour, kWh.
     #[must_use]
     pub fn adjusted_kwh(&self, load: Load, at: Millis) -> f64 {
         let known = self.adjustments.iter().filter(|known| known.load == load && known.span.contains(at));
         known.filter_map(|known| known.kwh_per_hour).sum()
     }
+}
+
+fn series(
+    ledger: &Connection,
+    known: &mut FxHashMap<(RowId, Span), Series>,
+    (channel, span): (RowId, Span),
+    read: Read,
+) -> Result<Series, ClaimError> {
+    if let Some(series) = known.get(&(channel, span)) {
+        return Ok(series.clone());
+    }
+    let series = Rc::new(read(ledger, channel, span)?);
+    known.insert((channel, span), series.clone());
+    Ok(series)
 }
 
 /// The ledger's time zone.

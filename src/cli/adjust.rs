@@ -60,6 +60,7 @@ fn keep(chosen: &Chosen, kwh_per_hour: Option<f64>, reason: &str) -> Result<(), 
         table.rows.push(vec![entity.into(), load.book.carrier().as_str().into(), from, to, kwh_per_hour.into(), reason.into()]);
     }
     asked::keep(&chosen.data, claiming::ADJUSTMENT, &said)?;
+    asked::predict(&chosen.data)?;
     Ok(output::print(&table, chosen.output)?)
 }
 

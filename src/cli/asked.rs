@@ -24,17 +24,17 @@ pub fn answer(asker: &Asker) -> Result<Result<String, String>, StoreError> {
     }
 }
 
-/// Has each of the requests kept, see [`claiming`]. A running collector predicts with its next closed hour; without one it is done at once.
+/// Has each of the requests kept, see [`claiming`].
 pub fn keep(data: &Path, kind: &str, requests: &[String]) -> Result<(), CliError> {
     let refused = |reason| CliError::Usage(format!("savings: {reason}"));
     match Store::open(data) {
-        Ok(mut store) => {
+        Ok(store) => {
             for arguments in requests {
                 if let Some(kept) = claiming::keep(&store, kind, arguments)? {
                     kept.map_err(refused)?;
                 }
             }
-            Ok(Keeper::finish(&mut store)?)
+            Ok(())
         }
         Err(StoreError::Locked { .. }) => {
             let askers: Vec<Asker> = requests.iter().map(|arguments| Asker::ask(data, kind, arguments)).collect::<Result<_, _>>()?;
@@ -43,6 +43,15 @@ pub fn keep(data: &Path, kind: &str, requests: &[String]) -> Result<(), CliError
             }
             Ok(())
         }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Predicts the hours that are closed. A running collector does so with its next one.
+pub fn predict(data: &Path) -> Result<(), CliError> {
+    match Store::open(data) {
+        Ok(mut store) => Ok(Keeper::finish(&mut store)?),
+        Err(StoreError::Locked { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

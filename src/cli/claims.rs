@@ -1,7 +1,7 @@
 //! `nengtan savings fit` and `nengtan savings show`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ use crate::domain::units::Millis;
 use crate::show::Selection;
 use crate::store;
 use crate::store::read::{Cell, Table};
-use crate::store::savings::Load;
+use crate::store::savings::{BaselineRow, Load};
 use crate::wire::encode::rfc3339;
 
 #[derive(clap::Args)]
@@ -84,6 +84,9 @@ impl Chosen {
     }
 }
 
+/// Baselines that are handed over to be kept at once: a few megabytes.
+const HANDED_OVER: usize = 32;
+
 /// Fits on a snapshot, beside whatever collector runs; that one, or else this command, keeps the baselines.
 pub fn fit(arguments: &FitArguments) -> Result<(), CliError> {
     let chosen = &arguments.chosen;
@@ -94,19 +97,35 @@ pub fn fit(arguments: &FitArguments) -> Result<(), CliError> {
     let snapshot = ledger.transaction()?;
     let wanted = Wanted { replace: arguments.replace.clone(), ..chosen.wanted(&snapshot)? };
     let bar = ProgressBar::new(fit::loads(&snapshot, &wanted)?.len() as u64);
-    let attempts = fit::fit(&snapshot, &wanted, || bar.inc(1))?;
-    bar.finish_and_clear();
-    drop(snapshot);
-    let fitted = attempts.iter().filter_map(|attempt| match &attempt.outcome {
-        Outcome::Fitted(fitted) => Some(claiming::baseline(&fitted.0, arguments.replace.as_deref())),
-        Outcome::Kept | Outcome::Refused(_) => None,
-    });
-    let fitted = fitted.collect::<Result<Vec<_>, _>>().map_err(|error| CliError::Failure(error.into()))?;
-    asked::keep(&chosen.data, claiming::BASELINE, &fitted)?;
-    let zone = time_zone(&ledger)?;
+    let zone = time_zone(&snapshot)?;
     let mut table = Table::new(&FIT_COLUMNS);
-    table.rows = attempts.iter().map(|attempt| told(attempt, &zone)).collect();
+    let (mut fitted, mut kept) = (Vec::new(), Ok(()));
+    let mut hand_over = |fitted: &mut Vec<BaselineRow>| {
+        if kept.is_ok() {
+            kept = keep_baselines(&chosen.data, fitted, arguments.replace.as_deref());
+        }
+        fitted.clear();
+    };
+    fit::fit(&snapshot, &wanted, |attempt| {
+        table.rows.push(told(&attempt, &zone));
+        if let Outcome::Fitted(baseline) = attempt.outcome {
+            fitted.push(baseline.0);
+        }
+        if fitted.len() == HANDED_OVER {
+            hand_over(&mut fitted);
+        }
+        bar.inc(1);
+    })?;
+    hand_over(&mut fitted);
+    kept?;
+    bar.finish_and_clear();
+    asked::predict(&chosen.data)?;
     Ok(output::print(&table, chosen.output)?)
+}
+
+fn keep_baselines(data: &Path, fitted: &[BaselineRow], replacing: Option<&str>) -> Result<(), CliError> {
+    let requests = fitted.iter().map(|row| claiming::baseline(row, replacing)).collect::<Result<Vec<_>, _>>();
+    asked::keep(data, claiming::BASELINE, &requests.map_err(|error| CliError::Failure(error.into()))?)
 }
 
 const FIT_COLUMNS: [&str; 13] = [

@@ -10,6 +10,7 @@ pub mod batch;
 mod declared;
 mod latest;
 pub mod named;
+mod on_record;
 pub mod outbox;
 pub mod prices;
 pub mod read;

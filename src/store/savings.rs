@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::batch::{Batch, RowId};
-use super::{Store, StoreError, outbox};
+use super::{Store, StoreError};
 use crate::accounting::Book;
 use crate::domain::calendar::{DayType, DayTypes, Span};
 use crate::domain::units::{HOUR_MS, Millis};
@@ -83,7 +83,7 @@ pub struct Adjustment {
     pub reason: String,
 }
 
-fn number(book: Book) -> u8 {
+pub(super) fn number(book: Book) -> u8 {
     book as u8
 }
 
@@ -267,6 +267,13 @@ pub fn baselines(ledger: &Connection) -> Result<Vec<(i64, BaselineRow)>, StoreEr
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The loads that have a baseline in force.
+pub fn loads_in_force(ledger: &Connection) -> Result<Vec<Load>, StoreError> {
+    let mut statement = ledger.prepare_cached("SELECT entity, carrier FROM baseline_row WHERE ended IS NULL")?;
+    let rows = statement.query_map([], |row| Ok(Load { entity: RowId(row.get(0)?), book: book(row.get(1)?)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Grows whenever a baseline or an adjustment is made; a replaced baseline is followed by a new one.
 pub fn made(ledger: &Connection) -> Result<i64, StoreError> {
     let sql = "SELECT COALESCE((SELECT MAX(id) FROM baseline_row), 0) + COALESCE((SELECT MAX(id) FROM adjustment_row), 0)";
@@ -342,67 +349,6 @@ impl Store {
         if let Some(feed) = &mut self.feed {
             feed.keep_savings(&transaction, rows.iter().map(|row| (row.baseline, row.at)).chain(without.iter().copied()))?;
         }
-        Ok(transaction.commit()?)
-    }
-}
-
-impl Store {
-    /// Keeps a new baseline; one in force ends where there is a reason for `replacing` it, and stays without. Gives whether the new one is in force:
-    /// the same twice is kept once.
-    pub fn keep_baseline(&self, row: &BaselineRow, replacing: Option<&str>) -> Result<bool, StoreError> {
-        let transaction = self.connection.unchecked_transaction()?;
-        let (entity, carrier) = (row.load.entity.0, number(row.load.book));
-        let sql = "SELECT (from_ts, to_ts, as_of, fitted) = (?3, ?4, ?5, ?6) FROM baseline_row WHERE entity = ?1 AND carrier = ?2 AND ended IS NULL";
-        let (from, to) = (row.period.start.0, row.period.end.0);
-        let same = transaction.query_row(sql, params![entity, carrier, from, to, row.as_of.0, row.fitted], |row| row.get::<_, bool>(0));
-        if let Some(same) = same.optional()? {
-            if same {
-                return Ok(true);
-            }
-            let Some(reason) = replacing else { return Ok(false) };
-            let sql = "UPDATE baseline_row SET ended = ?3, end_reason = ?4 WHERE entity = ?1 AND carrier = ?2 AND ended IS NULL";
-            transaction.execute(sql, params![entity, carrier, row.as_of.0, reason])?;
-            let always = (Millis(i64::MIN), Millis(i64::MAX));
-            outbox::keep_savings_of(&transaction, (i64::from(entity), i64::from(carrier)), always, made(&transaction)? + 1)?;
-            let sql = "DELETE FROM saving_row WHERE baseline IN (SELECT id FROM baseline_row WHERE entity = ?1 AND carrier = ?2)";
-            transaction.execute(sql, params![entity, carrier])?;
-        }
-        let sql = "INSERT INTO baseline_row (entity, carrier, from_ts, to_ts, as_of, code_version, factor_year, kwh_per_unit, mg_co2e_per_unit, \
-                   mg_ce_calorific_per_unit, mg_ce_primary_per_unit, estimated_share, fitted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-        let Vintage { year, kwh_per_unit, mg_co2e, mg_ce_calorific, mg_ce_primary } = row.vintage;
-        transaction.execute(
-            sql,
-            params![
-                entity,
-                carrier,
-                from,
-                to,
-                row.as_of.0,
-                row.code_version,
-                year,
-                kwh_per_unit,
-                mg_co2e,
-                mg_ce_calorific,
-                mg_ce_primary,
-                row.estimated_share,
-                row.fitted
-            ],
-        )?;
-        transaction.commit()?;
-        Ok(true)
-    }
-
-    /// Keeps what a user says of a load's hours; the same twice is kept once.
-    pub fn keep_adjustment(&self, adjustment: &Adjustment, as_of: Millis) -> Result<(), StoreError> {
-        let Adjustment { load, span, kwh_per_hour, reason } = adjustment;
-        let sql = "INSERT INTO adjustment_row (entity, carrier, from_ts, to_ts, kwh_per_hour, reason, as_of) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 \
-                   WHERE NOT EXISTS (SELECT 1 FROM adjustment_row WHERE (entity, carrier, from_ts, to_ts, reason, as_of) = (?1, ?2, ?3, ?4, ?6, ?7) \
-                   AND kwh_per_hour IS ?5)";
-        let values = params![load.entity.0, number(load.book), span.start.0, span.end.0, kwh_per_hour, reason, as_of.0];
-        let transaction = self.connection.unchecked_transaction()?;
-        transaction.execute(sql, values)?;
-        let of = (i64::from(load.entity.0), i64::from(number(load.book)));
-        outbox::keep_savings_of(&transaction, of, (span.start, span.end), made(&transaction)?)?;
         Ok(transaction.commit()?)
     }
 }

@@ -158,7 +158,9 @@ fn fitted(measured: &Path, entities: Option<usize>) -> Result<(Vec<Attempt>, Wan
         // Evenly from the zone's list: one kind of entity stands beside another there.
         wanted.entities = (0..most.min(all.len())).map(|index| all[index * all.len() / most.min(all.len())]).collect();
     }
-    Ok((fit::fit(&ledger, &wanted, || {})?, wanted))
+    let mut attempts = Vec::new();
+    fit::fit(&ledger, &wanted, |attempt| attempts.push(attempt))?;
+    Ok((attempts, wanted))
 }
 
 fn verified(data: &Path, fleet: &Unplugged) -> Result<Verification, TrialError> {
