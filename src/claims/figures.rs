@@ -13,6 +13,7 @@ use super::inputs::{LedgerCase, Reader};
 use crate::domain::calendar::{LocalCalendar, Span};
 use crate::domain::units::Millis;
 use crate::savings::evaluation::Fitted;
+use crate::savings::events::{Residual, Shift, strongest_shift};
 use crate::savings::hours::hours;
 use crate::savings::sufficiency::earliest_end;
 use crate::savings::uncertainty::{Stretch, combined_half_width_kwh};
@@ -102,14 +103,19 @@ impl Figure {
     }
 }
 
-/// A load with a baseline: its figures by start of their stretch.
+/// By start and end of their stretch.
+pub type Figures = BTreeMap<(Millis, Millis), Figure>;
+
+/// A load with a baseline, and its figures.
 pub struct Claim {
     pub entity: String,
     /// Not added to the zone, see [`LoadRow`].
     pub made_inside: bool,
     pub baseline: BaselineRow,
     pub fitted: Fitted,
-    pub figures: BTreeMap<(Millis, Millis), Figure>,
+    pub figures: Figures,
+    /// What stands out from the hours counted, where the total is asked for: it is in the figures until a user adjusts for it or excludes it.
+    pub shift: Option<Shift>,
 }
 
 /// A load without one, and from which local date on it may have one.
@@ -134,8 +140,9 @@ pub fn claims(ledger: &Connection, wanted: &Wanted, by: By) -> Result<(Vec<Claim
             continue;
         };
         let (fitted, read) = reported(&mut reader, &mut calendar, (*id, baseline), closed)?;
-        let figures = Counting { reader: &reader, baseline, fitted: &fitted, read: &read, calendar: &mut calendar }.figures(wanted, by)?;
-        claims.push(Claim { entity, made_inside, baseline: baseline.clone(), fitted, figures });
+        let (figures, shift) =
+            Counting { reader: &reader, baseline, fitted: &fitted, read: &read, calendar: &mut calendar }.figures(wanted, by)?;
+        claims.push(Claim { entity, made_inside, baseline: baseline.clone(), fitted, figures, shift });
     }
     Ok((claims, building))
 }
@@ -164,7 +171,7 @@ struct Counting<'a, 'l> {
 }
 
 impl Counting<'_, '_> {
-    fn figures(&mut self, wanted: &Wanted, by: By) -> Result<BTreeMap<(Millis, Millis), Figure>, ClaimError> {
+    fn figures(&mut self, wanted: &Wanted, by: By) -> Result<(Figures, Option<Shift>), ClaimError> {
         let case = &self.read.case;
         let reporting = case.periods.reporting;
         let from = wanted.from.map_or(reporting.start, |from| from.max(reporting.start));
@@ -172,6 +179,7 @@ impl Counting<'_, '_> {
         let hours = hours(case, &self.fitted.inputs);
         let prices = Prices::read(self.reader.ledger, self.baseline.load.book, reporting)?;
         let mut out: BTreeMap<(Millis, Millis), (Figure, Stretch)> = BTreeMap::new();
+        let mut residuals = Vec::new();
         for slot in case.slots(reporting) {
             let at = case.at(slot);
             if at < from || to <= at {
@@ -191,6 +199,9 @@ impl Counting<'_, '_> {
             let baseline_kwh = predicted_kwh + self.reader.adjusted_kwh(self.baseline.load, at);
             figure.baseline_kwh += baseline_kwh;
             figure.metered_kwh += metered_kwh;
+            if by == By::Total {
+                residuals.push(Residual { moment: &hour.moment, baseline_kwh, residual_kwh: metered_kwh - baseline_kwh });
+            }
             figure.price(baseline_kwh - metered_kwh, self.baseline.vintage.kwh_per_unit, prices.at(at));
             figure.gross += row.gross as f64;
             figure.estimated += row.estimated as f64;
@@ -208,7 +219,8 @@ impl Counting<'_, '_> {
                 ..figure
             }
         };
-        Ok(out.into_iter().map(|(key, value)| (key, finished(value))).collect())
+        let shift = strongest_shift(&residuals, &self.fitted.noise);
+        Ok((out.into_iter().map(|(key, value)| (key, finished(value))).collect(), shift))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::claims::figures::{self, Building, By, Claim, Figure};
 use crate::claims::fit::{self, Attempt, Outcome, Wanted};
 use crate::claims::inputs::time_zone;
 use crate::domain::units::Millis;
+use crate::savings::events::{Kind, Shift};
 use crate::show::Selection;
 use crate::store;
 use crate::store::read::{Cell, Table};
@@ -274,10 +275,22 @@ fn each(claim: &Claim, labels: &Labels) -> Vec<Vec<Cell>> {
             spread.map(|spread| spread.nmbe).into(),
         ]);
         row.extend(counts(figure));
-        row.push("claimed".into());
+        row.push(claim.shift.as_ref().map_or_else(|| "claimed".into(), |shift| with(shift).into()));
         row
     };
     claim.figures.iter().map(row).collect()
+}
+
+/// A claim's status with something in it that may be no saving.
+fn with(shift: &Shift) -> String {
+    let (from, to) = shift.dates();
+    let (seen, what) = match shift.kind {
+        Kind::NonRoutine => (format!("a non-routine event from {from} to {to}"), "adjust for it or exclude it"),
+        Kind::Photovoltaics => {
+            (format!("photovoltaics that no meter sees from {from} on"), "no saving: exclude these hours, or meter them")
+        }
+    };
+    format!("claimed with {seen}, {:+.0} %: {what}", 100.0 * shift.share)
 }
 
 /// Rows per carrier and of all carriers, of the claims that `of` gives one name; those without a name are left out.

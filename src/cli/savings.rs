@@ -231,8 +231,7 @@ fn refused(reason: &str) -> Vec<Cell> {
 }
 
 fn told(period: &str, shift: &Shift) -> String {
-    let date = |day: i64| jiff::civil::Date::constant(1970, 1, 1).saturating_add(jiff::Span::new().days(day));
-    let (from, to, pct) = (date(shift.first_day), date(shift.last_day), 100.0 * shift.share);
+    let ((from, to), pct) = (shift.dates(), 100.0 * shift.share);
     match shift.kind {
         Kind::NonRoutine => format!("non-routine event in the {period} period from {from} to {to}: {pct:+.0} %, not adjusted for"),
         Kind::Photovoltaics if period == "reporting" => {

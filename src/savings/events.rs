@@ -4,6 +4,7 @@
 //! photovoltaics are not taken for a saving, but gives no thresholds: those here are set wide of what placebo meters show.
 //! A shift that fills the whole period stands out from nothing and is left to the savings themselves.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::hours::{DayKind, Moment};
@@ -52,6 +53,15 @@ pub struct Shift {
     pub shift_kw: f64,
     /// The same, as a share of the larger of the mean baseline loads of the whole period and of its own days.
     pub share: f64,
+}
+
+impl Shift {
+    /// Local dates of the first and the last day.
+    #[must_use]
+    pub fn dates(&self) -> (Date, Date) {
+        let date = |day: i64| Date::constant(1970, 1, 1).saturating_add(jiff::Span::new().days(day));
+        (date(self.first_day), date(self.last_day))
+    }
 }
 
 /// A residual (metered less baseline) and its place in the calendar.

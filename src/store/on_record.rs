@@ -14,11 +14,14 @@ impl Store {
     pub fn keep_baseline(&self, row: &BaselineRow, replacing: Option<&str>) -> Result<bool, StoreError> {
         let transaction = self.connection.unchecked_transaction()?;
         let (entity, carrier) = (row.load.entity.0, number(row.load.book));
-        let sql = "SELECT (from_ts, to_ts, as_of, fitted) = (?3, ?4, ?5, ?6) FROM baseline_row WHERE entity = ?1 AND carrier = ?2 AND ended IS NULL";
+        let sql = "SELECT (from_ts, to_ts, as_of, fitted) = (?3, ?4, ?5, ?6) AND (?7 IS NULL OR EXISTS (SELECT 1 FROM baseline_row \
+                   WHERE entity = ?1 AND carrier = ?2 AND (ended, end_reason) = (?5, ?7))) \
+                   FROM baseline_row WHERE entity = ?1 AND carrier = ?2 AND ended IS NULL";
         let (from, to) = (row.period.start.0, row.period.end.0);
-        let same = transaction.query_row(sql, params![entity, carrier, from, to, row.as_of.0, row.fitted], |row| row.get::<_, bool>(0));
-        if let Some(same) = same.optional()? {
-            if same {
+        let values = params![entity, carrier, from, to, row.as_of.0, row.fitted, replacing];
+        let said_before = transaction.query_row(sql, values, |row| row.get::<_, bool>(0)).optional()?;
+        if let Some(said_before) = said_before {
+            if said_before {
                 return Ok(true);
             }
             let Some(reason) = replacing else { return Ok(false) };

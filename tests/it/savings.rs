@@ -238,6 +238,27 @@ fn a_third_more_base_load_raises_an_alert_within_two_weeks_until_it_is_adjusted_
 }
 
 #[test]
+fn photovoltaics_that_no_meter_sees_are_told_and_no_saving_once_their_hours_are_excluded() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    // From 22 March on there is sun on the roof, on rest days as on others.
+    let began = YEAR + 80 * 24;
+    let sun_wh = |hour: i64| if began <= hour && (7..18).contains(&(hour % 24)) { 50_000 } else { 0 };
+    let office = Office::new(YEAR + 110 * 24, |hour| unsaved_wh(hour) - sun_wh(hour));
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office, -1..YEAR + 110 * 24));
+    drop(engine);
+    savings(&data, &["fit", "--to", "2026-01-01"]);
+    let status = |shown: &[Row]| shown[0]["status"].as_str().unwrap().to_owned();
+    let shown = savings(&data, &["show", "--entity", "E-OFFICE"]);
+    assert!(status(&shown).starts_with("claimed with photovoltaics that no meter sees from 2026-03-2"), "{shown:?}");
+    savings(&data, &["exclude", "--entity", "E-OFFICE", "--from", "2026-03-22", "--to", "2027-01-01", "--reason", "a new roof"]);
+    let rest = savings(&data, &["show", "--entity", "E-OFFICE"]);
+    assert!(number(&rest[0], "low_kwh") < 0.0 && 0.0 < number(&rest[0], "high_kwh"), "{rest:?}");
+    assert_eq!(status(&rest), "claimed");
+}
+
+#[test]
 fn excluded_hours_are_left_out_of_both_sides() {
     let folder = folder();
     let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
