@@ -223,7 +223,7 @@ fn add(case: &mut Case, more: impl Fn(usize) -> f64) {
 #[test]
 fn hours_beyond_all_that_a_baseline_has_seen_are_counted() {
     let mut case = office(YEAR_HOURS);
-    driver(&mut case, |hour| noise(hour));
+    driver(&mut case, noise);
     let reporting = case.slots(case.periods.reporting);
     case.drivers[0].quantity[reporting.start..reporting.start + 500].fill(Some(1.5));
     case.drivers[0].quantity[reporting.start + 500] = Some(-1.5);
