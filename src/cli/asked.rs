@@ -12,13 +12,15 @@ use crate::store::{Store, StoreError};
 /// How often the command looks for the collector's answer.
 const ANSWER_POLL: Duration = Duration::from_millis(100);
 
-/// The collector's answer to a request.
+/// The collector's answer to a request; `None` where none is left to give it, and the request is taken back.
 #[allow(clippy::disallowed_methods, reason = "the command waits for another process, and a poll yields between two looks")]
-pub fn answer(asker: &Asker) -> Result<Result<String, String>, StoreError> {
+pub fn answer(asker: &Asker, data: &Path) -> Result<Option<Result<String, String>>, StoreError> {
     loop {
         match asker.answer()? {
-            Some(Answer::Done(result)) => return Ok(Ok(result)),
-            Some(Answer::Failed(reason)) => return Ok(Err(reason)),
+            Some(Answer::Done(result)) => return Ok(Some(Ok(result))),
+            Some(Answer::Failed(reason)) => return Ok(Some(Err(reason))),
+            // What had the lock was another command, or a collector that has ended since.
+            None if Store::open(data).is_ok() && asker.withdraw()? => return Ok(None),
             None => std::thread::sleep(ANSWER_POLL),
         }
     }
@@ -38,8 +40,11 @@ pub fn keep(data: &Path, kind: &str, requests: &[String]) -> Result<(), CliError
         }
         Err(StoreError::Locked { .. }) => {
             let askers: Vec<Asker> = requests.iter().map(|arguments| Asker::ask(data, kind, arguments)).collect::<Result<_, _>>()?;
-            for asker in &askers {
-                answer(asker)?.map_err(refused)?;
+            for (asker, arguments) in askers.iter().zip(requests) {
+                match answer(asker, data)? {
+                    Some(answer) => drop(answer.map_err(refused)?),
+                    None => keep(data, kind, std::slice::from_ref(arguments))?,
+                }
             }
             Ok(())
         }

@@ -73,5 +73,6 @@ fn here(engine: &mut Engine, from: Millis, to: Option<Millis>) -> Result<String,
 
 fn by_the_collector(data: &Path, from: Millis, to: Option<Millis>) -> Result<String, CliError> {
     let asker = Asker::ask(data, restating::RESTATE, &restating::arguments(from, to))?;
-    asked::answer(&asker)?.map_err(|reason| CliError::Usage(format!("restate: {reason}")))
+    let answer = asked::answer(&asker, data)?.unwrap_or_else(|| Err("the collector has ended meanwhile; say it again".to_owned()));
+    answer.map_err(|reason| CliError::Usage(format!("restate: {reason}")))
 }

@@ -52,6 +52,11 @@ impl Asker {
             _ => None,
         })
     }
+
+    /// Takes the request back; gives whether nobody had taken it yet.
+    pub fn withdraw(&self) -> Result<bool, StoreError> {
+        Ok(self.connection.execute("DELETE FROM request WHERE id = ?1 AND state = 'waiting'", [self.id])? > 0)
+    }
 }
 
 impl Store {

@@ -308,3 +308,20 @@ fn a_running_collector_keeps_baselines_and_what_is_said_of_hours_once() {
     assert!(states().starts_with("done baseline 0,"), "{}", states());
     collector.stop();
 }
+
+#[test]
+fn what_nobody_is_left_to_keep_the_command_keeps_itself() {
+    let folder = folder();
+    let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    let mut engine = open(&zone, &data);
+    play(&mut engine, &in_order(&office(), -1..48));
+    // Whoever holds the ledger's lock is gone once the command has asked.
+    let said = ["exclude", "--entity", "E-OFFICE", "--from", "2025-01-01", "--to", "2025-01-02", "--reason", "a fair in the hall"];
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| savings(&data, &said));
+        until(SOON, "the command asks", || (count(&data, "SELECT COUNT(*) FROM request") == 1).then_some(()));
+        drop(engine);
+        assert_eq!(command.join().unwrap().len(), 1);
+    });
+    assert_eq!([count(&data, "SELECT COUNT(*) FROM request"), count(&data, "SELECT COUNT(*) FROM adjustment_row")], [0, 1]);
+}
