@@ -78,7 +78,19 @@ pub struct Store {
     unsettled: latest::Unsettled,
     /// None while no outbox is configured.
     feed: Option<outbox::Feed>,
-    _lock: File,
+    /// Dropped last: the file is closed before another writer may come.
+    _lock: FolderLock,
+}
+
+/// The data folder's lock. A process that is being started holds a copy of every open file for a moment, so closing alone would leave it locked.
+#[derive(Debug)]
+struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing, which follows, unlocks as well, if a little later.
+        drop(self.0.unlock());
+    }
 }
 
 impl Store {
@@ -101,7 +113,8 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut store = Store { connection, alone: FxHashSet::default(), unsettled: latest::Unsettled::default(), feed: None, _lock: lock };
+        let mut store =
+            Store { connection, alone: FxHashSet::default(), unsettled: latest::Unsettled::default(), feed: None, _lock: FolderLock(lock) };
         store.migrate(&file)?;
         store.alone = readings::alone(&store.connection)?;
         store.unsettled = latest::left_behind(&store.connection)?;
