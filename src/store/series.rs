@@ -70,7 +70,8 @@ pub const BY_HOUR: [Series; 4] = [
     },
 ];
 
-/// The view cost for one hour, and 0 under each band that any version of the prices had in it: the tariff may have been another when it was sent.
+/// The view cost for one hour, and 0 under each band that any version of the prices had in it: the tariff may have been another when it was sent. Of an hour
+/// that was restated under every band: of two restatements at one time of the clock only the second is kept.
 const COSTS: &str = "WITH step(ms) AS (VALUES (0), (300000), (600000), (900000), (1200000), (1500000), (1800000), (2100000), (2400000), (2700000), (3000000), (3300000)) \
     SELECT CASE band WHEN 0 THEN 'sharp' WHEN 1 THEN 'peak' WHEN 2 THEN 'flat' WHEN 3 THEN 'valley' WHEN 4 THEN 'deep_valley' ELSE 'unpriced' END, \
       SUM(bought) / (SELECT per_unit FROM carrier_row WHERE carrier = ?3), SUM(ncny) / 1e9, MAX(tariff) FROM ( \
@@ -80,7 +81,9 @@ const COSTS: &str = "WITH step(ms) AS (VALUES (0), (300000), (600000), (900000),
         CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL \
         WHERE e.entity = ?2 \
       UNION ALL SELECT p.band, 0, CASE WHEN p.band < 5 THEN 0 END, NULL FROM carrier_row k \
-        CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > ?1 - 90000000 AND p.from_ts < ?1 + 3600000 AND ?1 < p.to_ts WHERE k.carrier = ?3) \
+        CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > ?1 - 90000000 AND p.from_ts < ?1 + 3600000 AND ?1 < p.to_ts WHERE k.carrier = ?3 \
+      UNION ALL SELECT b.column1, 0, CASE WHEN b.column1 < 5 THEN 0 END, NULL FROM (VALUES (0), (1), (2), (3), (4), (5)) b WHERE EXISTS (SELECT 1 FROM carrier_row k \
+        CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > ?1 - 90000000 AND p.from_ts < ?1 + 3600000 AND ?1 < p.to_ts AND p.recorded_from > 0 WHERE k.carrier = ?3)) \
     GROUP BY band";
 
 /// The view saving for one hour. That a prediction is there says that the hour is closed.
