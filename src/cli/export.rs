@@ -13,7 +13,7 @@ const ALL: &str = "all";
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// reading, energy, carbon, cost, saving, alert, or all; may be given several times.
+    /// A measurement, or all; may be given several times. Those of parts are of residuals and virtual meters.
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(MEASUREMENTS.into_iter().chain([ALL])), default_value = ALL)]
     measurement: Vec<String>,
     #[arg(long, value_enum)]

@@ -1,16 +1,18 @@
 //! `alerts.toml`: rules, and the meters each one matches.
 //!
-//! Virtual meters publish nothing and are not watched.
+//! Residuals and virtual meters are watched where a rule names them, by their interval means: nobody publishes gauges of them.
 
 use rustc_hash::FxHashSet;
 
 use super::fault::{Fault, ID_REMEDY, ID_WANTED, is_id, joined};
 use super::toml_table::{Cell, Table, TomlFile};
 use crate::domain::alert_rules::{
-    AlertRules, GatewayRule, RuleHead, Severity, Signal, StaleRule, ThresholdRule, ThresholdSubject, ledger_per_gauge, ledger_per_mean,
+    AlertRules, GatewayRule, RuleHead, Severity, Signal, StaleRule, ThresholdRule, ThresholdSubject, Watched, ledger_per_gauge,
+    ledger_per_mean,
 };
 use crate::domain::channel::{Carrier, Channel, Level, MeterIndex};
 use crate::domain::decimal::{Decimal, DecimalError};
+use crate::domain::tree::PartKind;
 use crate::domain::units::SECOND_MS;
 use crate::domain::zone::Zone;
 
@@ -143,8 +145,9 @@ fn read_limit<'t>(file: &mut TomlFile, table: &mut Table<'t>, key: &str) -> Opti
 }
 
 fn resolve(file: &mut TomlFile, draft: Draft<'_>, zone: &Zone) -> Option<ThresholdRule> {
-    for (cell, name) in draft.meters.iter().flatten().filter(|(_, name)| zone.meter_of(name).is_none()) {
-        file.fault(cell.line, &cell.key, &format!("{name:?}"), "ids of meters.csv", "correct it or add the meter");
+    for (cell, name) in draft.meters.iter().flatten().filter(|(_, name)| zone.meter_of(name).is_none() && zone.part_of(name).is_none()) {
+        let wanted = "ids of meters.csv, with -residual for what the meters below one do not account for";
+        file.fault(cell.line, &cell.key, &format!("{name:?}"), wanted, "correct it or add the meter");
     }
     let known = |name: &str| name == zone.id() || zone.entity_of(name).is_some();
     for (cell, name) in draft.entities.iter().flatten().filter(|(_, name)| !known(name)) {
@@ -154,7 +157,25 @@ fn resolve(file: &mut TomlFile, draft: Draft<'_>, zone: &Zone) -> Option<Thresho
     let mut subjects = Vec::new();
     for meter in (0..zone.meters().len() as u32).map(MeterIndex).filter(|meter| !zone.is_virtual(*meter)) {
         let Some(channel) = matching_channel(&draft, &filters, zone, meter) else { continue };
-        subjects.extend(subject(file, &draft, zone, meter, channel)?);
+        subjects.extend(subject(file, &draft, zone, Watched::Meter(meter), channel)?);
+    }
+    for (cell, name) in draft.meters.iter().flatten() {
+        let Some(part) = zone.part_of(name) else { continue };
+        match (draft.on, zone.part(part).kind) {
+            (Signal::IntervalMean, _) => {}
+            (Signal::Gauge, PartKind::Virtual) => continue,
+            (Signal::Gauge, PartKind::Residual) => {
+                file.refuse::<()>(cell, "meters that publish gauges", "watch it on interval_mean, or take it out");
+                continue;
+            }
+        }
+        let of_meter = zone.meter(zone.part(part).meter).channels.iter().map(|id| zone.channel(*id));
+        let Some(channel) = of_meter.into_iter().find(|channel| *channel.item == *draft.item_name && channel.ledger_unit().is_some())
+        else {
+            file.refuse::<()>(&draft.item, &format!("a register of the meter that {name} is of"), "correct it");
+            continue;
+        };
+        subjects.extend(subject(file, &draft, zone, Watched::Part(part), channel)?);
     }
     let Draft { head, on, item_name, hold_ms, .. } = draft;
     Some(ThresholdRule { head, on, item: item_name.into(), hold_ms, subjects })
@@ -196,10 +217,16 @@ fn subject<'t>(
     file: &mut TomlFile,
     draft: &Draft<'t>,
     zone: &Zone,
-    meter: MeterIndex,
+    watched: Watched,
     channel: &Channel,
 ) -> Option<Option<ThresholdSubject>> {
-    let register = channel.register();
+    let register = match watched {
+        Watched::Meter(_) => channel.register(),
+        Watched::Part(_) => None,
+    };
+    if let (Watched::Part(_), Some(limit)) = (watched, [&draft.raise, &draft.clear].into_iter().find(|limit| limit.of_rating)) {
+        return file.refuse(&limit.cell, "a level in the item's unit: sums of meters have no rating", "use it without _rating");
+    }
     if register.is_none() && (draft.raise.of_rating || draft.clear.of_rating) {
         return Some(None);
     }
@@ -225,12 +252,12 @@ fn subject<'t>(
     };
     let (raise_above, clear_below) = (level(&draft.raise)?, level(&draft.clear)?);
     if clear_below > raise_above {
-        let wanted = joined([format!("at most the raise level, {raise_above} for meter {}", zone.meter(meter).id)]);
+        let wanted = joined([format!("at most the raise level, {raise_above} for {}", watched.id(zone))]);
         file.fault(draft.clear.cell.line, &draft.clear.cell.key, &format!("{clear_below}"), &wanted, "lower it");
         return None;
     }
     let register = (draft.on == Signal::IntervalMean).then_some(channel.id);
-    Some(Some(ThresholdSubject { meter, register, raise_above, clear_below }))
+    Some(Some(ThresholdSubject { watched, register, raise_above, clear_below }))
 }
 
 /// share × rating in the item's unit, as the nearest float.

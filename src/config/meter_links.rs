@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::csv_file::Row;
 use super::meters_csv::{Line, LineKind, NamedTerm};
 use crate::domain::channel::{Carrier, Channel, ChannelId, ChannelKind, Direction, GatewayIndex, LedgerUnit, MeterIndex, Term};
-use crate::domain::zone::{Gateway, Meter};
+use crate::domain::zone::{Gateway, Meter, residual_id};
 
 #[derive(Default)]
 pub struct MeterList {
@@ -75,6 +75,13 @@ fn refuse_disagreements(lines: &mut Lines) {
 fn refuse_parents(lines: &mut Lines, lines_of: &LinesOf) {
     let carriers: Vec<&str> = lines.iter().map(|(row, _)| row.field("carrier")).collect();
     for (row, _) in lines.iter_mut().filter(|(row, _)| row.has("parent")) {
+        if lines_of.contains_key(residual_id(row.field("parent")).as_str()) {
+            row.refuse::<()>(
+                "parent",
+                "a meter whose id with -residual is no other meter's, because its residual has that id",
+                "rename one of them",
+            );
+        }
         match lines_of.get(row.field("parent")) {
             None => row.refuse::<()>("parent", "a meter of this file", "correct it or add the meter"),
             Some(upstream) if upstream.iter().any(|at| carriers[*at as usize] == row.field("carrier")) => None,

@@ -71,6 +71,11 @@ impl KnownEntities<'_> {
             (None, _) | (_, None) => Some(self.residual),
         }
     }
+
+    /// Whether an entity has this id, as far as that is known.
+    fn has(&self, id: &str) -> bool {
+        self.zone_id.is_some_and(|zone| id == zone || id == residual_id(zone)) || self.ids.is_some_and(|ids| ids.contains_key(id))
+    }
 }
 
 /// The meters; only to be used where there are no faults.
@@ -100,6 +105,17 @@ fn read_line<'f>(mut row: Row<'f>, entities: &KnownEntities) -> (Row<'f>, Option
         if !is_virtual && !is_id(row.field(column)) {
             row.refuse::<()>(column, ID_WANTED, ID_REMEDY);
         }
+    }
+    // Both are shown like entities (`domain/tree.rs`).
+    if row.has("formula") && entities.has(row.field("meter")) {
+        row.refuse::<()>("meter", "another id than any entity's, because a virtual meter is shown like one", ID_REMEDY);
+    }
+    if row.has("parent") && entities.has(&residual_id(row.field("parent"))) {
+        row.refuse::<()>(
+            "parent",
+            "a meter whose id with -residual is no entity's, because its residual is shown like one",
+            "rename one of them",
+        );
     }
     let entity = entities.find(row.field("entity"));
     let entity = entity.or_else(|| row.refuse("entity", "an id of entities.geojson or the zone's", "correct it or add the feature"));

@@ -126,7 +126,7 @@ fn units_become_ledger_units() {
 fn rules_know_their_meters_and_levels() {
     let folder = good("shared-parent");
     let (zone, rules) = (&folder.zone, &folder.alert_rules);
-    let load: Vec<_> = rules.thresholds[0].subjects.iter().map(|s| (&*zone.meter(s.meter).id, s.raise_above, s.clear_below)).collect();
+    let load: Vec<_> = rules.thresholds[0].subjects.iter().map(|s| (s.watched.id(zone), s.raise_above, s.clear_below)).collect();
     // Entry meters with a register; the virtual meter C-V publishes nothing.
     assert_eq!(load, [("F-1", 4_250.0, 4_000.0), ("A-1", 1_700.0, 1_600.0), ("B-1", 510.0, 480.0)]);
     let demand = &rules.thresholds[1];

@@ -1,10 +1,12 @@
-//! Alert rules, resolved for one zone: which meters each one watches and at which levels.
+//! Alert rules, resolved for one zone: which meters, residuals and virtual meters each one watches and at which levels.
 //!
 //! Only the rules; whether an alert is raised is decided elsewhere.
 
 use super::channel::{ChannelId, LedgerUnit, MeterIndex};
 use super::entity::named;
+use super::tree::PartIndex;
 use super::units::{HOUR_MS, Quantity};
+use super::zone::Zone;
 
 #[derive(Clone, Debug, Default)]
 pub struct AlertRules {
@@ -47,15 +49,34 @@ pub struct ThresholdRule {
     pub item: Box<str>,
     /// How long the condition has held, in device time, before the alert fires.
     pub hold_ms: i64,
-    /// Never two for one meter.
+    /// Never two for one meter or part.
     pub subjects: Vec<ThresholdSubject>,
 }
 
-/// One meter under a threshold. Invariant: `clear_below <= raise_above`.
+/// What a threshold watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    Meter(MeterIndex),
+    /// A residual or a virtual meter, by its interval means.
+    Part(PartIndex),
+}
+
+impl Watched {
+    /// The id under which alerts tell of it.
+    #[must_use]
+    pub fn id(self, zone: &Zone) -> &str {
+        match self {
+            Watched::Meter(meter) => &zone.meter(meter).id,
+            Watched::Part(part) => &zone.part(part).id,
+        }
+    }
+}
+
+/// One meter or part under a threshold. Invariant: `clear_below <= raise_above`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ThresholdSubject {
-    pub meter: MeterIndex,
-    /// The register of an interval mean; none for a gauge.
+    pub watched: Watched,
+    /// The channel of an interval mean: of a part the one of its meter that says which carrier is meant; none for a gauge.
     pub register: Option<ChannelId>,
     /// In the item's unit, or as [`interval_mean`] has it.
     pub raise_above: f64,

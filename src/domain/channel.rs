@@ -151,6 +151,19 @@ pub struct Term {
     pub sign: i32,
 }
 
+/// Calls `each` with the registers that a channel is made of and how often each counts, `times` for the channel itself. Formulas are without cycles.
+pub fn each_register(channels: &[Channel], channel: ChannelId, times: i32, each: &mut dyn FnMut(ChannelId, i32)) {
+    match &channels[channel.0 as usize].kind {
+        ChannelKind::Register(_) => each(channel, times),
+        ChannelKind::Virtual { terms, .. } => {
+            for term in terms {
+                each_register(channels, term.channel, times * term.sign, each);
+            }
+        }
+        ChannelKind::Gauge => {}
+    }
+}
+
 /// A register's scale. All amounts in ledger units after the multiplier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisterSpec {

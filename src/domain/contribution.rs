@@ -2,7 +2,7 @@
 //!
 //! Invariant: each quantity that is passed on is added below and taken away above, so Σ entities + residual = zone, exactly.
 
-use super::channel::{Channel, ChannelId, ChannelKind, Direction, MeterIndex};
+use super::channel::{Channel, ChannelId, Direction, MeterIndex, each_register};
 use super::entity::EntityIndex;
 use super::zone::Meter;
 
@@ -40,9 +40,11 @@ impl Contributions {
         for channel in channels.iter().filter(|channel| channel.boundary) {
             let upstream = Upstream { channels, meters, channel };
             let sum = Sum { channel: channel.id, entity: channel.entity, made_fed: upstream.is_made_fed() };
-            add_to_registers(channels, &mut signs, sum, sign_for_entity(channel.direction));
+            let mut add =
+                |sum: Sum, sign| each_register(channels, channel.id, sign, &mut |channel, sign| signs.push((Sum { channel, ..sum }, sign)));
+            add(sum, sign_for_entity(channel.direction));
             if let Some(entity) = upstream.passing_entity() {
-                add_to_registers(channels, &mut signs, Sum { entity, ..sum }, sign_for_passing(channel.direction));
+                add(Sum { entity, ..sum }, sign_for_passing(channel.direction));
             }
         }
         signs.sort_unstable_by_key(|(sum, _)| *sum);
@@ -120,17 +122,5 @@ impl Upstream<'_> {
     fn of_same_carrier(&self, meter: MeterIndex) -> impl Iterator<Item = &Channel> {
         let channels = self.meters[meter.0 as usize].channels.iter().map(|id| &self.channels[id.0 as usize]);
         channels.filter(|upstream| upstream.carrier == self.channel.carrier)
-    }
-}
-
-fn add_to_registers(channels: &[Channel], signs: &mut Vec<(Sum, i32)>, sum: Sum, sign: i32) {
-    match &channels[sum.channel.0 as usize].kind {
-        ChannelKind::Register(_) => signs.push((sum, sign)),
-        ChannelKind::Virtual { terms, .. } => {
-            for term in terms {
-                add_to_registers(channels, signs, Sum { channel: term.channel, ..sum }, sign * term.sign);
-            }
-        }
-        ChannelKind::Gauge => {}
     }
 }

@@ -13,6 +13,7 @@ use super::decimal::Decimal;
 use super::declared::Declared;
 use super::entity::{Entity, EntityIndex, EntityKind};
 use super::substances::GwpSet;
+use super::tree::{self, Part, PartIndex};
 use super::units::Millis;
 
 /// The zone itself: `zone.toml`.
@@ -87,6 +88,7 @@ pub struct Zone {
     day_types: DayTypes,
     declared: Declared,
     contributions: Contributions,
+    parts: Vec<Part>,
     entity_by_id: ById,
     meter_by_id: ById,
     gateway_by_id: ById,
@@ -104,10 +106,10 @@ pub struct ZoneParts {
     pub declared: Declared,
 }
 
-/// The id of the entity of what the zone's own feeders measure and do not pass on.
+/// The id of the entity of what the zone's own feeders, or a meter, measure and do not pass on.
 #[must_use]
-pub fn residual_id(zone: &str) -> String {
-    format!("{zone}-residual")
+pub fn residual_id(of: &str) -> String {
+    format!("{of}-residual")
 }
 
 impl Zone {
@@ -115,8 +117,9 @@ impl Zone {
     pub fn new(parts: ZoneParts) -> Self {
         let ZoneParts { profile, mut entities, meters, gateways, channels, day_types, declared } = parts;
         entities.push(residual(&profile));
-        Self {
+        let mut zone = Self {
             contributions: Contributions::of(&channels, &meters),
+            parts: Vec::new(),
             entity_by_id: ById::new(&entities, |entity| &entity.id),
             meter_by_id: ById::new(&meters, |meter| &meter.id),
             gateway_by_id: ById::new(&gateways, |gateway| &gateway.id),
@@ -127,7 +130,9 @@ impl Zone {
             channels,
             day_types,
             declared,
-        }
+        };
+        zone.parts = tree::parts(&zone);
+        zone
     }
 
     #[must_use]
@@ -225,6 +230,22 @@ impl Zone {
     #[must_use]
     pub fn zone_sign(&self, channel: ChannelId) -> i32 {
         self.contributions(channel).iter().filter(|share| !share.made_fed).map(|share| share.sign).sum()
+    }
+
+    /// Residuals of meters and virtual meters: shown like entities, and never added to them.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    #[must_use]
+    pub fn part(&self, index: PartIndex) -> &Part {
+        &self.parts[index.0 as usize]
+    }
+
+    #[must_use]
+    pub fn part_of(&self, id: &str) -> Option<PartIndex> {
+        self.parts.iter().position(|part| *part.id == *id).map(|index| PartIndex(index as u32))
     }
 
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::accounting::Book;
 use crate::alerts::mean::OpenInterval;
@@ -47,18 +47,26 @@ pub struct Sharing<'z> {
     zone: &'z Zone,
     entities: &'z [RowId],
     whole: RowId,
+    /// Parts that a channel has a share in, and how often it counts for them.
+    of_parts: FxHashMap<ChannelId, Vec<(RowId, i32)>>,
     /// Entities with a source of their own from nature.
     with_generation: FxHashSet<(EntityIndex, Carrier)>,
     lists: FxHashSet<Arc<[Share]>>,
 }
 
 impl<'z> Sharing<'z> {
-    /// `entities` are the rows of the zone's entities; `whole` the zone's own.
+    /// `entities` and `parts` are the rows of the zone's entities and parts; `whole` the zone's own.
     #[must_use]
-    pub fn new(zone: &'z Zone, entities: &'z [RowId], whole: RowId) -> Sharing<'z> {
+    pub fn new(zone: &'z Zone, entities: &'z [RowId], whole: RowId, parts: &[RowId]) -> Sharing<'z> {
+        let mut of_parts: FxHashMap<ChannelId, Vec<(RowId, i32)>> = FxHashMap::default();
+        for (part, row) in zone.parts().iter().zip(parts) {
+            for term in part.terms.iter().filter(|term| term.sign != 0) {
+                of_parts.entry(term.channel).or_default().push((*row, term.sign));
+            }
+        }
         let generates = |channel: &&Channel| channel.boundary && channel.direction == Direction::Generation;
         let with_generation = zone.channels().iter().filter(generates).map(|channel| (channel.entity, channel.carrier)).collect();
-        Sharing { zone, entities, whole, with_generation, lists: FxHashSet::default() }
+        Sharing { zone, entities, whole, of_parts, with_generation, lists: FxHashSet::default() }
     }
 
     pub fn channel(&mut self, channel: &Channel, register: &RegisterSpec, row: RowId) -> RegisterChannel {
@@ -93,6 +101,7 @@ impl<'z> Sharing<'z> {
         if for_zone != 0 && book.is_some_and(Book::is_energy) {
             shares.push(share(self.whole, for_zone));
         }
+        shares.extend(self.of_parts.get(&channel.id).into_iter().flatten().map(|(part, sign)| share(*part, *sign)));
         if let Some(known) = self.lists.get(&*shares) {
             return known.clone();
         }

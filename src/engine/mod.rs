@@ -11,6 +11,7 @@ pub mod rejection;
 pub mod reload;
 pub mod restate;
 mod restore;
+mod sums;
 pub mod watch;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::wire::decode::{self, Message};
 use channel::{Grid, RegisterChannel};
 use in_force::{Desk, InForce};
 use rejection::Rejection;
+use sums::SumWatch;
 
 /// Bytes of a refused payload that are kept.
 pub const DEAD_LETTER_BYTES_MAX: usize = 4096;
@@ -141,6 +143,8 @@ pub struct Engine {
     store: Store,
     calendar: LocalCalendar,
     entities: Vec<RowId>,
+    /// Rows of [`Zone::parts`].
+    parts: Vec<RowId>,
     whole: RowId,
     registers: Vec<RegisterChannel>,
     meters: Vec<MeterState>,
@@ -151,6 +155,9 @@ pub struct Engine {
     thresholds: Vec<Vec<Threshold>>,
     /// Which thresholds look at which channels, in order.
     watches: Vec<Watch>,
+    sums: Vec<SumWatch>,
+    /// Which sums a register is in, in order.
+    sums_of: Vec<(u32, u32)>,
     gaps: Vec<Gap>,
     asked: FxHashSet<(usize, Millis)>,
     /// The wall clock as it was last told.

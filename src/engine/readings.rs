@@ -224,6 +224,7 @@ impl Engine {
             Some(_) | None => {}
         }
         self.observe_spans(meter, register, wall);
+        self.observe_sums(register)?;
         Ok(outcome == Outcome::Inserted)
     }
 

@@ -96,7 +96,7 @@ impl Engine {
     fn owns(&self, Firing { rule, subject, .. }: &Firing) -> bool {
         let is = |head: &RuleHead| *head.id == **rule;
         let meter = self.zone.meter_of(subject);
-        let threshold = |known: &ThresholdRule| is(&known.head) && known.subjects.iter().any(|of| Some(of.meter) == meter);
+        let threshold = |known: &ThresholdRule| is(&known.head) && known.subjects.iter().any(|of| of.watched.id(&self.zone) == subject);
         [BROKER_RULE, OUTBOX_RULE].contains(&rule.as_str())
             || watch::is_of_savings(rule)
             || self.rules.thresholds.iter().any(threshold)

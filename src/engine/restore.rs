@@ -8,6 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::channel::{Grid, RegisterChannel, Sharing};
 use super::drivers::drivers;
 use super::in_force::InForce;
+use super::sums::{Positions, SubjectPlace, SumWatch};
 use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState, Watch};
 use crate::accounting::{Book, YearFactors};
 use crate::alerts::mean::OpenInterval;
@@ -15,12 +16,12 @@ use crate::alerts::silence::GatewayVoice;
 use crate::alerts::threshold::{Phase, Threshold};
 use crate::alerts::{BROKER_RULE, OUTBOX_RULE};
 use crate::claims::keep::Keeper;
-use crate::domain::alert_rules::{AlertRules, Signal};
+use crate::domain::alert_rules::{AlertRules, Signal, Watched};
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::{Carrier, Channel, ChannelKind, LedgerUnit, RegisterSpec};
 use crate::domain::factors::FactorSet;
 use crate::domain::tariff::Tariff;
-use crate::domain::units::{HOUR_MS, Millis};
+use crate::domain::units::{HOUR_MS, Millis, Quantity};
 use crate::domain::zone::Zone;
 use crate::ledger::mark::Mark;
 use crate::ledger::window::{Changes, Window};
@@ -62,12 +63,14 @@ impl Engine {
             .iter()
             .map(|entity| store.entity_row(&entity.id, &entity.name_en, &entity.name_zh, entity.kind.as_str()))
             .collect::<Result<Vec<RowId>, StoreError>>()?;
+        let parts = store.part_rows(&zone)?;
         store.adopt_declared(&zone, &factors, &entities, whole)?;
         let latest = store.latest()?;
         let clock = store.clock()?;
         let mut engine = Engine {
             calendar: LocalCalendar::new(profile.time_zone.clone()),
             entities,
+            parts,
             whole,
             registers: Vec::new(),
             meters: Vec::new(),
@@ -76,6 +79,8 @@ impl Engine {
             statuses: vec![false; zone.gateways().len()],
             thresholds: rules.thresholds.iter().map(|rule| vec![Threshold::NEW; rule.subjects.len()]).collect(),
             watches: Vec::new(),
+            sums: Vec::new(),
+            sums_of: Vec::new(),
             gaps: Vec::new(),
             asked: rustc_hash::FxHashSet::default(),
             wall,
@@ -145,7 +150,7 @@ impl Engine {
     fn restore_meters(&mut self, latest: &FxHashMap<RowId, Seen>) -> Result<(), EngineError> {
         self.meters.reserve_exact(self.zone.meters().len());
         self.registers.reserve_exact(self.zone.channels().iter().filter(|channel| channel.register().is_some()).count());
-        let mut sharing = Sharing::new(&self.zone, &self.entities, self.whole);
+        let mut sharing = Sharing::new(&self.zone, &self.entities, self.whole, &self.parts);
         for meter in self.zone.meters() {
             // The gauges by convention, below, are at most two.
             let items = Vec::with_capacity(meter.channels.len() + 2);
@@ -231,13 +236,22 @@ impl Engine {
     }
 
     fn restore_thresholds(&mut self, latest: &FxHashMap<RowId, Seen>) -> Result<(), EngineError> {
+        let positions: Positions = self.registers.iter().map(|channel| channel.id).zip(0..).collect();
         for (rule, threshold) in self.rules.thresholds.iter().enumerate() {
             for (subject, watched) in threshold.subjects.iter().enumerate() {
-                let meter = watched.meter.0 as usize;
+                let of_meter = match watched.watched {
+                    Watched::Meter(meter) => meter,
+                    Watched::Part(part) => {
+                        let place = SubjectPlace { rule: rule as u32, subject: subject as u32 };
+                        self.sums.extend(SumWatch::new(&self.zone, place, (part, watched.register), &positions));
+                        continue;
+                    }
+                };
+                let meter = of_meter.0 as usize;
                 let state = &mut self.thresholds[rule][subject];
                 match threshold.on {
                     Signal::Gauge => {
-                        let row = ChannelRow::gauge(&self.zone.meter(watched.meter).id, &threshold.item);
+                        let row = ChannelRow::gauge(&self.zone.meter(of_meter).id, &threshold.item);
                         let items = &mut self.meters[meter].items;
                         let known = items.iter().position(|item| *item.name == *threshold.item);
                         let index = if let Some(index) = known {
@@ -266,7 +280,7 @@ impl Engine {
                         if let Some(good) = channel.window.newest_good() {
                             let start = self.calendar.interval(good.at, self.zone.profile().interval_ms).start;
                             let first_seen = channel.first.is_some_and(|first| first <= start);
-                            let so_far = self.store.interval(channel.row, start)?.unwrap_or_default();
+                            let so_far = self.store.interval(channel.row, start)?.map_or(Quantity(0), |(_, quantity)| quantity);
                             open = OpenInterval { seen: good.at, open: first_seen.then_some((start, so_far)) };
                             state.seen = good.at;
                         }
@@ -276,13 +290,14 @@ impl Engine {
             }
         }
         self.watches.sort_unstable();
+        self.restore_sums();
         let known = |state: Vec<crate::store::restore::FiringRow>| -> FxHashMap<(String, String), Millis> {
             state.into_iter().map(|row| ((row.rule, row.subject), row.since)).collect()
         };
         let (firing, pending) = (known(self.store.firing()?), known(self.store.pending()?));
         for (rule, states) in self.rules.thresholds.iter().zip(&mut self.thresholds) {
             for (watched, state) in rule.subjects.iter().zip(states) {
-                let key = (rule.head.id.to_string(), self.zone.meter(watched.meter).id.to_string());
+                let key = (rule.head.id.to_string(), watched.watched.id(&self.zone).to_owned());
                 if let Some(since) = firing.get(&key) {
                     state.phase = Phase::Firing { since: *since };
                 } else if let Some(since) = pending.get(&key) {

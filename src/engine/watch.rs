@@ -42,7 +42,7 @@ impl Engine {
         }
     }
 
-    fn observe_one(&mut self, rule: usize, subject: usize, value: f64, at: Millis) {
+    pub(super) fn observe_one(&mut self, rule: usize, subject: usize, value: f64, at: Millis) {
         let threshold_rule = &self.rules.thresholds[rule];
         let watched = threshold_rule.subjects[subject];
         let levels = Levels { raise_above: watched.raise_above, clear_below: watched.clear_below, hold_ms: threshold_rule.hold_ms };
@@ -50,15 +50,15 @@ impl Engine {
         let before = threshold.phase;
         let change = threshold.observe(levels, value, at);
         let after = threshold.phase;
-        let meter = &self.zone.meter(watched.meter).id;
+        let id = watched.watched.id(&self.zone);
         let since = |phase| if let Phase::Pending { since } = phase { Some(since) } else { None };
         if since(before) != since(after) {
-            let row = PendingRow { rule: threshold_rule.head.id.clone(), subject: meter.clone(), since: since(after) };
+            let row = PendingRow { rule: threshold_rule.head.id.clone(), subject: id.into(), since: since(after) };
             self.batch.pending.push(row);
         }
         if let Some((change, since)) = change {
             let limit = if change == Change::Raised { levels.raise_above } else { levels.clear_below };
-            let transition = transition(&threshold_rule.head, meter, change, (value, limit), since, at);
+            let transition = transition(&threshold_rule.head, id, change, (value, limit), since, at);
             self.batch.transitions.push(transition);
         }
     }

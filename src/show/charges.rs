@@ -54,7 +54,8 @@ pub fn lines(
         let whole = wanted.calendar.month(month.start);
         let factors = if wanted.as_known_on.is_some() { FxHashMap::default() } else { power_factors(ledger, &metered, month)? };
         let mut priced: BTreeMap<i64, (i128, String)> = BTreeMap::new();
-        for (entity, peak) in of_entities(ledger, wanted, month)? {
+        // A part of an entity has no bill of its own.
+        for (entity, peak) in of_entities(ledger, wanted, month)?.into_iter().filter(|(entity, _)| !wanted.parts.contains(entity)) {
             let Some((price, _)) = prices.at(Book::Electricity as u8, peak.start) else { continue };
             let Some(ucny_per_kw) = price.demand_ucny_per_kw_month else { continue };
             // W × µCNY/kW are nano-CNY.
@@ -78,7 +79,7 @@ pub fn lines(
 /// Import registers of electricity that came with a power factor: the column it lies in, and the entities they supply.
 fn metered(ledger: &Connection) -> Result<FxHashMap<i64, (usize, Vec<i64>)>, ShowError> {
     let sql = "SELECT c.id, g.slot, s.entity FROM channel_row c JOIN channel_row g ON g.host = c.id AND g.item = 'power_factor' \
-               JOIN share_row s ON s.channel = c.id WHERE c.carrier = 0 AND c.direction = 'import' AND s.sign > 0 AND s.bought > 0";
+               JOIN share_row s ON s.channel = c.id JOIN whole_entity e ON e.id = s.entity WHERE c.carrier = 0 AND c.direction = 'import' AND s.sign > 0 AND s.bought > 0";
     let mut statement = ledger.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut metered: FxHashMap<i64, (usize, Vec<i64>)> = FxHashMap::default();

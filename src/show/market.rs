@@ -148,7 +148,7 @@ fn mix_of<'q>(
     mix
 }
 
-/// Rows of all entities but the zone, which is their sum, over every month that the question or a supply of it touches, in order of time.
+/// Rows of all entities but the zone, which is their sum, and parts of them, over every month that the question or a supply of it touches, in order of time.
 fn rows_of_all_months(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) -> Result<Vec<SourceRow>, ShowError> {
     let level = books::source(wanted, question.by, question.named);
     let asked = (wanted.from, wanted.to);
@@ -168,9 +168,10 @@ fn rows_of_all_months(question: &Question, wanted: &mut Resolved, supplies: &[Su
         Some(level) => books::rolled_up(question.ledger, wanted, level, question.named),
         None => books::intervals(question.ledger, wanted, question.named),
     };
+    let is_entity = |row: &SourceRow| row.book == Book::Electricity as u8 && row.entity != question.zone && wanted.wants(row.entity);
+    let rows = rows.map(|rows| rows.into_iter().filter(is_entity).collect::<Vec<_>>());
     (wanted.from, wanted.to, wanted.entities) = (asked.0, asked.1, entities);
-    let mut rows: Vec<SourceRow> =
-        rows?.into_iter().filter(|row| row.book == Book::Electricity as u8 && row.entity != question.zone).collect();
+    let mut rows = rows?;
     rows.sort_by_key(|row| (row.start, row.entity));
     Ok(rows)
 }

@@ -15,6 +15,7 @@ pub mod streams;
 
 use jiff::civil;
 use jiff::tz::TimeZone;
+use rustc_hash::FxHashSet;
 
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::units::Millis;
@@ -71,8 +72,10 @@ pub struct Resolved {
     pub zone: String,
     pub calendar: LocalCalendar,
     pub time_zone: TimeZone,
-    /// Row numbers of the entities; empty for all.
+    /// Row numbers of the entities; empty for all that are no part of others.
     pub entities: Vec<i64>,
+    /// Residuals of meters and virtual meters: parts of what entities use, told only to who asks for them.
+    pub parts: FxHashSet<i64>,
     pub from: Option<Millis>,
     pub to: Option<Millis>,
     pub as_known_on: Option<Millis>,
@@ -100,8 +103,9 @@ impl Selection {
                 Err(error) => return Err(error.into()),
             }
         }
+        let parts = ledger.prepare("SELECT id FROM part_entity")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let calendar = LocalCalendar::new(time_zone.clone());
-        Ok(Resolved { zone: meta("zone")?, calendar, time_zone, entities, from, to, as_known_on })
+        Ok(Resolved { zone: meta("zone")?, calendar, time_zone, entities, parts, from, to, as_known_on })
     }
 }
 
@@ -109,7 +113,7 @@ impl Resolved {
     /// Whether an entity is asked for.
     #[must_use]
     pub fn wants(&self, entity: i64) -> bool {
-        self.entities.is_empty() || self.entities.contains(&entity)
+        if self.entities.is_empty() { !self.parts.contains(&entity) } else { self.entities.contains(&entity) }
     }
 
     /// The part of a period that was asked for: what a row of it is about.

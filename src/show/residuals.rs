@@ -1,5 +1,6 @@
 //! What the meters below a node do not account for, and what transformations lose: `show residuals`.
 //!
+//! The residual of a node has figures of its own, too (`domain/tree.rs`): what is shown here stands beside what the node took.
 //! Invariant: a node's residual and what the meters right below it take add up to what it took itself, in ledger units, over any span.
 
 use std::collections::BTreeMap;
@@ -126,14 +127,17 @@ fn nodes(
     (factors, coal): (&InForce<Factor>, &InForce<i64>),
 ) -> Result<BTreeMap<Key, Sums>, ShowError> {
     let mut entities: FxHashMap<String, i64> = FxHashMap::default();
-    let sql = "SELECT DISTINCT n.node, e.id FROM node_row n JOIN channel_row c ON c.id = n.channel JOIN entity_row e ON e.entity = c.entity WHERE n.own";
+    let sql =
+        "SELECT DISTINCT n.node, e.id FROM node_row n JOIN channel_row c ON c.meter = n.node JOIN entity_row e ON e.entity = c.entity";
     let mut statement = ledger.prepare(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         entities.insert(row.get(0)?, row.get(1)?);
     }
-    let sql = "SELECT i.ts, i.minutes, n.node, c.carrier, SUM(i.quantity * n.sign), SUM(i.quantity * n.sign * n.own), SUM(i.quantity), \
-               SUM(i.assumed + i.estimated) FROM interval_row i JOIN node_row n ON n.channel = i.channel JOIN channel_row c ON c.id = i.channel \
+    let sql = "SELECT i.ts, i.minutes, n.node, c.carrier, SUM(i.quantity * n.sign), SUM(i.quantity * n.own), \
+               SUM(i.quantity * abs(n.sign)), SUM((i.assumed + i.estimated) * abs(n.sign)), SUM(i.quantity * COALESCE(s.bought, 0)) \
+               FROM interval_row i JOIN node_row n ON n.channel = i.channel JOIN channel_row c ON c.id = i.channel \
+               LEFT JOIN part_entity p ON p.entity = n.node || '-residual' LEFT JOIN share_row s ON s.channel = i.channel AND s.entity = p.id \
                WHERE i.ts >= ?1 AND i.ts < ?2 GROUP BY i.ts, i.minutes, n.node, c.carrier";
     let mut statement = ledger.prepare(sql)?;
     let (from, to) = bounds(wanted);
@@ -144,6 +148,7 @@ fn nodes(
         let Some(entity) = entities.get(&node) else { continue };
         let (start, book) = (Millis(row.get(0)?), row.get::<_, u8>(3)?);
         let [residual, own, gross, unmeasured] = amounts(row)?;
+        let bought: i64 = row.get(8)?;
         let factor = factors.at(book, start).map_or(0, |(factor, _)| factor.mg_per_unit);
         let mg_ce = coal.at(book, start).map_or(0, |(mg, _)| *mg);
         let sums = Sums {
@@ -151,7 +156,7 @@ fn nodes(
             own,
             gross,
             unmeasured,
-            co2e_ug: residual * i128::from(factor),
+            co2e_ug: i128::from(bought) * i128::from(factor),
             ce_calorific_ug: residual * i128::from(mg_ce),
             latest: start,
         };

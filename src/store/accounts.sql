@@ -38,6 +38,7 @@ CREATE TABLE request (
 -- Costs of one entity's hour, for the other store.
 CREATE INDEX share_of_entity ON share_row (entity);
 
--- The meter tree: of each meter with others below it its own channels and theirs; what it took and they do not account for is the sum of quantity × sign.
+-- The meter tree: of each meter with others below it its own channels and theirs; what it took and they do not account for is the sum of quantity × sign,
+-- and what it took itself that of quantity × own.
 CREATE TABLE node_row (
   node TEXT NOT NULL, channel INTEGER NOT NULL, sign INTEGER NOT NULL, own INTEGER NOT NULL, PRIMARY KEY (node, channel)) WITHOUT ROWID;

@@ -16,7 +16,7 @@ SELECT i.ts,
   i.quantity * k.kwh_per_unit / k.per_unit AS kwh,
   i.quantity * f.coal_calorific_mg_per_unit / 1e12 AS tce_calorific, i.quantity * f.coal_primary_mg_per_unit / 1e12 AS tce_primary,
   CASE WHEN i.gross <> 0 THEN 1.0 - 1.0 * (i.assumed + i.estimated) / i.gross END AS measured_share
-FROM entity_interval i JOIN entity_row e ON e.id = i.entity_id JOIN carrier_row k ON k.id = i.carrier_id
+FROM entity_interval i JOIN whole_entity e ON e.id = i.entity_id JOIN carrier_row k ON k.id = i.carrier_id
 LEFT JOIN factor_use_row f ON f.carrier = i.carrier_id AND f.from_ts <= i.ts AND i.ts < f.to_ts AND f.recorded_to IS NULL;
 
 DROP VIEW IF EXISTS carbon_interval;
@@ -27,7 +27,7 @@ SELECT i.ts,
   (SELECT value FROM meta WHERE key = 'zone') AS zone, e.entity, k.carrier, i.minutes, CASE k.carrier WHEN 'natural_gas' THEN 1 ELSE 2 END AS scope,
   'location' AS method, i.bought * f.mg_per_unit / 1e9 AS kg_co2e, f.tier AS factor_tier,
   CASE WHEN i.gross <> 0 THEN 1.0 - 1.0 * (i.assumed + i.estimated) / i.gross END AS measured_share
-FROM entity_interval i JOIN entity_row e ON e.id = i.entity_id JOIN carrier_row k ON k.id = i.carrier_id
+FROM entity_interval i JOIN whole_entity e ON e.id = i.entity_id JOIN carrier_row k ON k.id = i.carrier_id
 JOIN factor_use_row f ON f.carrier = i.carrier_id AND f.from_ts <= i.ts AND i.ts < f.to_ts AND f.recorded_to IS NULL AND f.mg_per_unit IS NOT NULL;
 
 -- cny is nothing where no price holds, never 0. quantity is what is paid for: own generation is not.
@@ -40,13 +40,13 @@ SELECT i.ts,
   CASE p.band WHEN 0 THEN 'sharp' WHEN 1 THEN 'peak' WHEN 2 THEN 'flat' WHEN 3 THEN 'valley' WHEN 4 THEN 'deep_valley' ELSE 'unpriced' END AS band,
   i.bought / k.per_unit AS quantity, k.unit, i.bought * p.ucny_per_unit / 1e9 AS cny, p.tariff,
   CASE WHEN i.gross <> 0 THEN 1.0 - 1.0 * (i.assumed + i.estimated) / i.gross END AS measured_share, p.to_ts < i.ts + i.minutes * 60000 AS spans_bands
-FROM entity_interval i JOIN entity_row e ON e.id = i.entity_id JOIN carrier_row k ON k.id = i.carrier_id
+FROM entity_interval i JOIN whole_entity e ON e.id = i.entity_id JOIN carrier_row k ON k.id = i.carrier_id
 JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL;
 
 -- By local hour. Prices are kept day by day, so one that holds began less than 25 hours before.
-DROP VIEW IF EXISTS cost;
-CREATE VIEW cost AS
-SELECT x.ts,
+DROP VIEW IF EXISTS cost_by_hour;
+CREATE VIEW cost_by_hour AS
+SELECT e.kind IN ('node_residual', 'virtual_meter') AS part, x.ts,
   strftime('%Y-%m-%dT%H:%M:%SZ', x.ts / 1000, 'unixepoch') AS ts_utc,
   strftime('%Y-%m-%dT%H:%M:%S', x.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= x.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
   (SELECT value FROM meta WHERE key = 'zone') AS zone, e.entity, k.carrier,
@@ -60,6 +60,10 @@ FROM (
   JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL
   GROUP BY 1, 2, 3, 4) x
 JOIN entity_row e ON e.id = x.entity_id JOIN carrier_row k ON k.id = x.carrier_id;
+DROP VIEW IF EXISTS cost;
+CREATE VIEW cost AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, band, quantity, unit, cny, tariff, measured_share FROM cost_by_hour WHERE NOT part;
+DROP VIEW IF EXISTS cost_part;
+CREATE VIEW cost_part AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, band, quantity, unit, cny, tariff, measured_share FROM cost_by_hour WHERE part;
 
 DROP VIEW IF EXISTS cost_day;
 CREATE VIEW cost_day AS
@@ -71,7 +75,7 @@ SELECT r.ts,
   r.bought / k.per_unit AS quantity, k.unit, CASE WHEN r.band < 5 THEN r.cost_ncny / 1e9 END AS cny,
   CASE WHEN r.gross <> 0 THEN 1.0 - 1.0 * (r.assumed + r.estimated) / r.gross END AS measured_share,
   CASE WHEN r.gross <> 0 THEN 1.0 * r.across / r.gross END AS spans_bands_share
-FROM cost_row r JOIN entity_row e ON e.id = r.entity JOIN carrier_row k ON k.id = r.carrier;
+FROM cost_row r JOIN whole_entity e ON e.id = r.entity JOIN carrier_row k ON k.id = r.carrier;
 
 DROP VIEW IF EXISTS cost_month;
 CREATE VIEW cost_month AS

@@ -313,13 +313,13 @@ impl Outbox {
 
     fn take_hours(&self, portion: &mut Portion, lines_max: u32) -> Result<(), StoreError> {
         let room = lines_max.saturating_sub(portion.lines.count) / series::LINES_PER_KEY;
-        let sql = "SELECT k.ts, k.entity, k.carrier, k.stamp, e.entity, c.carrier FROM outbox_key k \
+        let sql = "SELECT k.ts, k.entity, k.carrier, k.stamp, e.entity, c.carrier, e.id IN (SELECT id FROM part_entity) FROM outbox_key k \
                    JOIN entity_row e ON e.id = k.entity JOIN carrier_row c ON c.id = k.carrier LIMIT ?1";
         let mut keys = self.connection.prepare_cached(sql)?;
         let mut rows = keys.query([room])?;
         while let Some(row) = rows.next()? {
             let (entity, carrier): (String, String) = (row.get(4)?, row.get(5)?);
-            let key = series::Key { zone: &self.zone, at: Millis(row.get(0)?), entity: &entity, carrier: &carrier };
+            let key = series::Key { zone: &self.zone, at: Millis(row.get(0)?), entity: &entity, is_part: row.get(6)?, carrier: &carrier };
             for series in &series::BY_HOUR {
                 series.write(&self.connection, &key, &mut portion.lines)?;
             }

@@ -248,11 +248,11 @@ impl Store {
         Ok(marks)
     }
 
-    /// The quantity of one channel's interval so far.
-    pub fn interval(&self, channel: RowId, start: Millis) -> Result<Option<Quantity>, StoreError> {
-        let sql = "SELECT quantity FROM interval_row WHERE ts = ?1 AND channel = ?2";
+    /// Length in minutes and quantity of one channel's interval so far.
+    pub fn interval(&self, channel: RowId, start: Millis) -> Result<Option<(i64, Quantity)>, StoreError> {
+        let sql = "SELECT minutes, quantity FROM interval_row WHERE ts = ?1 AND channel = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params![start.0, channel.0], |row| row.get(0).map(Quantity)).optional()?)
+        Ok(statement.query_row(params![start.0, channel.0], |row| Ok((row.get(0)?, Quantity(row.get(1)?)))).optional()?)
     }
 
     pub fn firing(&self) -> Result<Vec<FiringRow>, StoreError> {

@@ -105,8 +105,8 @@ pub struct LoadRow {
 pub fn loads(ledger: &Connection) -> Result<Vec<LoadRow>, StoreError> {
     // What is passed on is taken from the entity above; what is made inside is taken from none, and the zone has no share in it.
     let sql = "SELECT s.entity, c.carrier, e.entity, MAX(0 <> (SELECT SUM(CASE z.kind WHEN 'zone' THEN -o.sign ELSE o.sign END) \
-               FROM share_row o JOIN entity_row z ON z.id = o.entity WHERE o.channel = s.channel)) \
-               FROM share_row s JOIN channel_row c ON c.id = s.channel JOIN entity_row e ON e.id = s.entity \
+               FROM share_row o JOIN whole_entity z ON z.id = o.entity WHERE o.channel = s.channel)) \
+               FROM share_row s JOIN channel_row c ON c.id = s.channel JOIN whole_entity e ON e.id = s.entity \
                WHERE c.direction = 'import' AND s.sign > 0 AND e.kind NOT IN ('zone', 'photovoltaic', 'battery') AND c.carrier IN (?1, ?2, ?3, ?4) \
                GROUP BY s.entity, c.carrier, e.entity ORDER BY s.entity, c.carrier";
     let books = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam].map(number);

@@ -10,7 +10,7 @@ use super::StoreError;
 use crate::domain::units::Millis;
 use crate::lines::{Field, Lines};
 
-/// One measurement. Its view has the columns ts, entity and carrier, and those named here.
+/// One measurement, and one of the same shape for parts. Its view has the columns ts, entity and carrier, and those named here.
 pub struct Series {
     /// Also the name of the view.
     measurement: &'static str,
@@ -103,6 +103,8 @@ pub struct Key<'a> {
     pub zone: &'a str,
     pub at: Millis,
     pub entity: &'a str,
+    /// Whether it is a part of other entities: a measurement of its own tells it, so that sums over entities are the zone.
+    pub is_part: bool,
     pub carrier: &'a str,
 }
 
@@ -112,7 +114,8 @@ impl Series {
         let of_the_view = || {
             let as_text = self.tags.iter().map(|tag| format!("CAST({tag} AS TEXT)"));
             let columns: Vec<String> = as_text.chain(self.numbers.iter().chain(self.texts).map(|&name| name.to_owned())).collect();
-            format!("SELECT {} FROM {} WHERE ts = ?1 AND entity = ?2 AND carrier = ?3", columns.join(", "), self.measurement)
+            let view = self.name_for(key);
+            format!("SELECT {} FROM {view} WHERE ts = ?1 AND entity = ?2 AND carrier = ?3", columns.join(", "))
         };
         let sql = self.rows.map_or_else(of_the_view, str::to_owned);
         let mut statement = connection.prepare_cached(&sql)?;
@@ -150,9 +153,13 @@ impl Series {
         Ok(())
     }
 
+    fn name_for(&self, key: &Key) -> String {
+        format!("{}{}", self.measurement, if key.is_part { "_part" } else { "" })
+    }
+
     fn line(&self, key: &Key, tags: &[String], fields: &[(&str, Field)], lines: &mut Lines) {
         let mut all = vec![("zone", key.zone), ("entity", key.entity), ("carrier", key.carrier)];
         all.extend(self.tags.iter().zip(tags).map(|(name, value)| (*name, &**value)));
-        lines.point(self.measurement, &all, fields, key.at);
+        lines.point(&self.name_for(key), &all, fields, key.at);
     }
 }

@@ -1,5 +1,11 @@
 -- What people and `nengtan query` read. Dropped and made again at every start; nothing here is data.
 
+-- Residuals of meters and virtual meters are parts of what entities use (domain/tree.rs); no sum over entities has them.
+DROP VIEW IF EXISTS part_entity;
+CREATE VIEW part_entity AS SELECT id, entity, name_en, name_zh, kind FROM entity_row WHERE kind IN ('node_residual', 'virtual_meter');
+DROP VIEW IF EXISTS whole_entity;
+CREATE VIEW whole_entity AS SELECT id, entity, name_en, name_zh, kind FROM entity_row WHERE kind NOT IN ('node_residual', 'virtual_meter');
+
 DROP VIEW IF EXISTS entity;
 CREATE VIEW entity AS SELECT entity, name_en, name_zh, kind FROM entity_row;
 
@@ -53,7 +59,7 @@ FROM interval_row i JOIN channel_row c ON c.id = i.channel JOIN carrier_row k ON
 
 DROP VIEW IF EXISTS energy_by_level;
 CREATE VIEW energy_by_level AS
-SELECT r.level, r.ts,
+SELECT r.level, e.kind IN ('node_residual', 'virtual_meter') AS part, r.ts,
   strftime('%Y-%m-%dT%H:%M:%SZ', r.ts / 1000, 'unixepoch') AS ts_utc,
   strftime('%Y-%m-%dT%H:%M:%S', r.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= r.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
   (SELECT value FROM meta WHERE key = 'zone') AS zone, e.entity, k.carrier, r.quantity / k.per_unit AS quantity, k.unit,
@@ -66,17 +72,26 @@ FROM rollup_row r JOIN entity_row e ON e.id = r.entity JOIN carrier_row k ON k.i
 
 DROP VIEW IF EXISTS energy;
 CREATE VIEW energy AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
-FROM energy_by_level WHERE level = 1;
+FROM energy_by_level WHERE level = 1 AND NOT part;
+DROP VIEW IF EXISTS energy_part;
+CREATE VIEW energy_part AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
+FROM energy_by_level WHERE level = 1 AND part;
 DROP VIEW IF EXISTS energy_day;
 CREATE VIEW energy_day AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
-FROM energy_by_level WHERE level = 2;
+FROM energy_by_level WHERE level = 2 AND NOT part;
+DROP VIEW IF EXISTS energy_part_day;
+CREATE VIEW energy_part_day AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
+FROM energy_by_level WHERE level = 2 AND part;
 DROP VIEW IF EXISTS energy_month;
 CREATE VIEW energy_month AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
-FROM energy_by_level WHERE level = 3;
+FROM energy_by_level WHERE level = 3 AND NOT part;
+DROP VIEW IF EXISTS energy_part_month;
+CREATE VIEW energy_part_month AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, quantity, unit, kwh, tce_calorific, tce_primary, measured_share, assumed_share, estimated_share
+FROM energy_by_level WHERE level = 3 AND part;
 
 DROP VIEW IF EXISTS carbon_by_level;
 CREATE VIEW carbon_by_level AS
-SELECT r.level, r.ts,
+SELECT r.level, e.kind IN ('node_residual', 'virtual_meter') AS part, r.ts,
   strftime('%Y-%m-%dT%H:%M:%SZ', r.ts / 1000, 'unixepoch') AS ts_utc,
   strftime('%Y-%m-%dT%H:%M:%S', r.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= r.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
   (SELECT value FROM meta WHERE key = 'zone') AS zone, e.entity, k.carrier,
@@ -87,11 +102,17 @@ FROM rollup_row r JOIN entity_row e ON e.id = r.entity JOIN carrier_row k ON k.i
 WHERE r.carrier IN (SELECT carrier FROM factor_row WHERE mg_per_unit IS NOT NULL);
 
 DROP VIEW IF EXISTS carbon;
-CREATE VIEW carbon AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 1;
+CREATE VIEW carbon AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 1 AND NOT part;
+DROP VIEW IF EXISTS carbon_part;
+CREATE VIEW carbon_part AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 1 AND part;
 DROP VIEW IF EXISTS carbon_day;
-CREATE VIEW carbon_day AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 2;
+CREATE VIEW carbon_day AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 2 AND NOT part;
+DROP VIEW IF EXISTS carbon_part_day;
+CREATE VIEW carbon_part_day AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 2 AND part;
 DROP VIEW IF EXISTS carbon_month;
-CREATE VIEW carbon_month AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 3;
+CREATE VIEW carbon_month AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 3 AND NOT part;
+DROP VIEW IF EXISTS carbon_part_month;
+CREATE VIEW carbon_part_month AS SELECT ts, ts_utc, ts_local, zone, entity, carrier, scope, method, kg_co2e, factor_tier, measured_share FROM carbon_by_level WHERE level = 3 AND part;
 
 DROP VIEW IF EXISTS alert;
 CREATE VIEW alert AS

@@ -1,13 +1,13 @@
 //! The books against the ledger and against themselves: nothing is lost between readings, intervals, roll-ups and the zone.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use rustc_hash::FxHashMap;
 
 use super::ledger::Ledger;
 use super::{Finding, Tally, VerifyError};
 
 pub fn check(connection: &Connection, ledger: &Ledger) -> Result<Vec<Finding>, VerifyError> {
-    Ok(vec![intervals(connection, ledger)?, hours(connection)?, levels(connection)?])
+    Ok(vec![intervals(connection, ledger)?, hours(connection)?, levels(connection)?, nodes(connection)?])
 }
 
 fn intervals(connection: &Connection, ledger: &Ledger) -> Result<Finding, VerifyError> {
@@ -62,7 +62,7 @@ fn rollups(connection: &Connection) -> Result<Vec<(i64, Sums)>, VerifyError> {
 
 /// Σ entities + residual = zone, per month and carrier, where nothing is made inside.
 fn levels(connection: &Connection) -> Result<Finding, VerifyError> {
-    let sql = "SELECT r.ts, r.carrier, e.kind = 'zone', r.quantity, r.co2e_ug FROM rollup_row r JOIN entity_row e ON e.id = r.entity \
+    let sql = "SELECT r.ts, r.carrier, e.kind = 'zone', r.quantity, r.co2e_ug FROM rollup_row r JOIN whole_entity e ON e.id = r.entity \
                WHERE r.level = 3 AND r.carrier IN (0, 1, 4)";
     let mut sums: FxHashMap<(i64, i64), (i128, i128)> = FxHashMap::default();
     let mut statement = connection.prepare(sql)?;
@@ -78,4 +78,27 @@ fn levels(connection: &Connection) -> Result<Finding, VerifyError> {
         tally.check(quantity == 0 && carbon == 0, || format!("month {month}, carrier {carrier}: off by {quantity}, {carbon} µg"));
     }
     Ok(tally.finding("entities and residual add up to the zone", "electricity, gas and water; energy and carbon".to_owned()))
+}
+
+/// What each node took is what the meters right below it took and its residual, by intervals and by the residual's own months.
+fn nodes(connection: &Connection) -> Result<Finding, VerifyError> {
+    let sql = "SELECT n.node, c.carrier, i.quantity * n.own, i.quantity * (n.sign - n.own) FROM node_row n JOIN channel_row c ON c.id = n.channel \
+               JOIN interval_row i ON i.channel = n.channel";
+    let mut wanted: FxHashMap<(String, i64), (i128, i128)> = FxHashMap::default();
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let node = wanted.entry((row.get(0)?, row.get(1)?)).or_default();
+        node.0 += i128::from(row.get::<_, i64>(2)?);
+        node.1 += i128::from(row.get::<_, i64>(3)?);
+    }
+    let sql = "SELECT COALESCE(SUM(r.quantity), 0) FROM rollup_row r JOIN part_entity e ON e.id = r.entity \
+               WHERE r.level = 3 AND e.entity = ?1 || '-residual' AND r.carrier = ?2";
+    let mut statement = connection.prepare(sql)?;
+    let mut tally = Tally::default();
+    for ((node, carrier), (took, below)) in wanted {
+        let residual = i128::from(statement.query_row(params![node, carrier], |row| row.get::<_, i64>(0))?);
+        tally.check(took + below == residual, || format!("{node}, carrier {carrier}: took {took}, below {}, residual {residual}", -below));
+    }
+    Ok(tally.finding("meters below a meter and its residual add up to it", String::new()))
 }

@@ -33,7 +33,17 @@ fn per_unit(carrier: &str) -> f64 {
 
 fn assert_holds_the_ledger(server: &Influxd, data: &Path) {
     let ledger = ledger_hours(data, "quantity");
-    let quantities = server.values("energy", "quantity", &["entity", "carrier"]);
+    let of_both = |measurement: &str, field: &str| {
+        let mut all = server.values(measurement, field, &["entity", "carrier"]);
+        let parts = server.values(&format!("{measurement}_part"), field, &["entity", "carrier"]);
+        assert!(
+            !parts.is_empty() && parts.keys().all(|key| !all.contains_key(key)),
+            "a part is told once, and under a measurement of its own"
+        );
+        all.extend(parts);
+        all
+    };
+    let quantities = of_both("energy", "quantity");
     let in_units: BTreeMap<_, i64> = quantities
         .iter()
         .map(|(key, value)| (key.clone(), (value * per_unit(&key.0[1])).round() as i64))
@@ -50,7 +60,7 @@ fn assert_holds_the_ledger(server: &Influxd, data: &Path) {
     assert_eq!(sums(&in_units), sums(&ledger));
 
     let grams = ledger_hours(data, "co2e_ug");
-    let carbon = server.values("carbon", "kg_co2e", &["entity", "carrier"]);
+    let carbon = of_both("carbon", "kg_co2e");
     assert!(!carbon.is_empty());
     for (key, kg) in &carbon {
         let wanted = grams.get(key).copied().unwrap_or_default();

@@ -142,7 +142,9 @@ fn threshold(mut keys: Keys, known: &Known, ids: &mut HashSet<String>, faults: &
 
 fn filter(keys: &mut Keys, key: &'static str, known: &HashSet<&str>, faults: &mut Faults) -> Vec<String> {
     let ids = keys.texts(key, faults).unwrap_or_default();
-    for id in ids.iter().filter(|id| !known.contains(id.as_str())) {
+    // What a meter and those below it leave over can be watched, too; the fleet owes no alerts on sums.
+    let is_known = |id: &str| known.contains(id) || (key == "meters" && id.strip_suffix("-residual").is_some_and(|id| known.contains(id)));
+    for id in ids.iter().filter(|id| !is_known(id)) {
         faults.add(keys.line_of(key), format!("`{key}` names the unknown `{id}`"), "ids of this zone", "correct the id");
     }
     ids
