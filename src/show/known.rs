@@ -170,8 +170,17 @@ pub fn factors(ledger: &Connection, wanted: &Resolved) -> Result<InForce<Factor>
 
 /// Standard coal by heat content, mg per unit, in force; what has none by its nature is left out.
 pub fn coal_calorific(ledger: &Connection, wanted: &Resolved) -> Result<InForce<i64>, ShowError> {
-    let table = ("(SELECT * FROM factor_use_row WHERE coal_calorific_mg_per_unit IS NOT NULL)", "carrier", "coal_calorific_mg_per_unit");
-    InForce::read(ledger, table, wanted, |row| row.get(3))
+    coal(ledger, wanted, "coal_calorific_mg_per_unit")
+}
+
+/// Likewise by primary energy.
+pub fn coal_primary(ledger: &Connection, wanted: &Resolved) -> Result<InForce<i64>, ShowError> {
+    coal(ledger, wanted, "coal_primary_mg_per_unit")
+}
+
+fn coal(ledger: &Connection, wanted: &Resolved, column: &str) -> Result<InForce<i64>, ShowError> {
+    let table = format!("(SELECT * FROM factor_use_row WHERE {column} IS NOT NULL)");
+    InForce::read(ledger, (&table, "carrier", column), wanted, |row| row.get(3))
 }
 
 #[derive(Debug)]

@@ -77,16 +77,18 @@ pub struct Question<'q> {
 
 /// All streams asked for: metered ones first, then market-based ones, then what was declared.
 pub fn streams(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<Vec<Stream>, ShowError> {
-    let Some(data) = data_span(ledger, wanted)? else { return Ok(Vec::new()) };
+    Ok(by_source(ledger, wanted, by)?.into_iter().flatten().collect())
+}
+
+/// As [`streams`]: metered ones, market-based ones, and what was declared.
+pub fn by_source(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<[Vec<Stream>; 3], ShowError> {
+    let Some(data) = data_span(ledger, wanted)? else { return Ok(Default::default()) };
     let sums = books::sums(ledger, wanted, by)?;
     let (factors, named) = (known::factors(ledger, wanted)?, known::named(ledger, wanted)?);
     let zone = ledger.query_row("SELECT id FROM entity_row WHERE entity = ?1", [&wanted.zone], |row| row.get(0))?;
     let gwp = ledger.query_row("SELECT value FROM meta WHERE key = 'gwp'", [], |row| row.get(0))?;
     let question = Question { ledger, by, sums: &sums, factors: &factors, named: &named, data, zone, gwp };
-    let mut streams = metered(&question);
-    streams.extend(market::streams(&question, wanted)?);
-    streams.extend(declared(&question, wanted)?);
-    Ok(streams)
+    Ok([metered(&question), market::streams(&question, wanted)?, declared(&question, wanted)?])
 }
 
 /// From the start of the first year with data to the end of the last hour with data. None while there is none.
