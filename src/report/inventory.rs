@@ -1,13 +1,16 @@
 //! The inventory: every source stream of a year.
 //!
-//! Invariant: it lists the streams of `show carbon` for the same entities and time, so the sums by entity, scope and method agree.
+//! Invariant: it lists the streams of `show carbon` for the same entities and time, so the sums by entity, scope and method agree. Own generation that leaves
+//! an entity is a line of its own, without carbon: it is neither used there nor taken off what is bought.
 
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 
 use super::Wish;
-use crate::show::streams::{Stream, streams};
-use crate::show::{By, ShowError, books};
+use super::subject::exported;
+use crate::accounting::Book;
+use crate::show::streams::{Origin, Stream, factor_unit, streams};
+use crate::show::{By, Resolved, ShowError, books};
 use crate::store::read::{Cell, Table};
 
 pub fn inventory(ledger: &Connection, wish: &Wish) -> Result<Table, ShowError> {
@@ -26,6 +29,7 @@ pub fn inventory(ledger: &Connection, wish: &Wish) -> Result<Table, ShowError> {
         "kg_co2e",
     ]);
     let mut streams = streams(ledger, &mut wanted, By::Total)?;
+    streams.extend(exports(ledger, &wanted)?);
     streams.sort_by(|one, other| (one.entity, one.scope, &one.method).cmp(&(other.entity, other.scope, &other.method)));
     for stream in streams {
         let Some((entity, ..)) = names.get(&stream.entity) else { continue };
@@ -43,6 +47,30 @@ pub fn inventory(ledger: &Connection, wish: &Wish) -> Result<Table, ShowError> {
         ]);
     }
     Ok(table)
+}
+
+fn exports(ledger: &Connection, wanted: &Resolved) -> Result<Vec<Stream>, ShowError> {
+    let (from, to) = (wanted.from.unwrap_or_default(), wanted.to.unwrap_or_default());
+    let line = |(entity, wh)| Stream {
+        from,
+        to,
+        entity,
+        scope: 2,
+        method: "export".to_owned(),
+        carrier: None,
+        name: "electricity (own generation, exported)".to_owned(),
+        amount: wh,
+        unit: factor_unit(Book::Electricity).to_owned(),
+        mg_per_unit: 0,
+        tier: "entity_contract".to_owned(),
+        version: "own generation".to_owned(),
+        co2e_ug: 0,
+        declared_ce_ug: 0,
+        measured_share: Cell::Null,
+        origin: Origin::Other,
+    };
+    let exports = exported(ledger, (from, to))?.into_iter();
+    Ok(exports.filter(|(entity, wh)| *wh != 0 && wanted.wants(*entity)).map(line).collect())
 }
 
 /// Source, recording and confidence of each version.

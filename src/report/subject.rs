@@ -118,23 +118,17 @@ pub fn used(ledger: &Connection, subject: &Subject, from: Millis, to: Millis) ->
         sums.measured_energy_ug += if gross == 0 { calorific.abs() } else { calorific.abs() * (gross - amount(5)?) / gross };
     }
     sums.days = days.len();
-    sums.exported_wh = exported(ledger, subject, (from, to))?;
+    sums.exported_wh = exported(ledger, (from, to))?.iter().filter(|(entity, _)| subject.rows.contains(entity)).map(|(_, wh)| wh).sum();
     Ok(sums)
 }
 
-/// Exports of own generation: what leaves an entity (or the zone) and carries no carbon.
-fn exported(ledger: &Connection, subject: &Subject, (from, to): (Millis, Millis)) -> Result<i128, ShowError> {
+/// Exports of own generation by entity, Wh: what leaves it (or the zone) and carries no carbon.
+pub fn exported(ledger: &Connection, (from, to): (Millis, Millis)) -> Result<FxHashMap<i64, i128>, ShowError> {
     let sql = "SELECT s.entity, SUM(i.quantity * -s.sign) FROM share_row s JOIN channel_row c ON c.id = s.channel JOIN interval_row i ON i.channel = s.channel \
                WHERE c.direction = 'export' AND c.carrier = 0 AND s.sign < 0 AND s.bought = 0 AND i.ts >= ?1 AND i.ts < ?2 GROUP BY s.entity";
     let mut statement = ledger.prepare_cached(sql)?;
-    let mut rows = statement.query(params![from.0, to.0])?;
-    let mut sum = 0;
-    while let Some(row) = rows.next()? {
-        if subject.rows.contains(&row.get(0)?) {
-            sum += i128::from(row.get::<_, i64>(1)?);
-        }
-    }
-    Ok(sum)
+    let rows = statement.query_map(params![from.0, to.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.into())))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Carbon of a subject by what a rule needs to know, µg; electricity in Wh.

@@ -9,6 +9,7 @@ use nengtan::engine::Engine;
 
 use crate::harness::folder;
 use crate::harness::ledger::{Row, report, show};
+use crate::harness::plant::Plant;
 
 const ZONE: &str = "[zone]\nid = \"tiny\"\nname_en = \"Tiny zone\"\nname_zh = \"小园区\"\ntime_zone = \"Asia/Shanghai\"\nregion = \"CN-SD\"\nlatitude = 36.07\nlongitude = 120.38\n";
 const METERS: &str = "meter,entity,parent,level,boundary,carrier,item,direction,unit,resolution,multiplier,width_digits,rating,serial,valid_from,gateway,formula
@@ -222,4 +223,36 @@ fn a_changed_entry_changes_and_a_removed_one_goes_at_the_next_start() {
     let inventory = report(&data, &["inventory", "--year", "2026"]);
     assert!(close(sum(&inventory, ("tiny", 1, "location")), 2_112.999_525 + 4_700.0));
     assert!(inventory.iter().all(|row| row["method"] != "sink"));
+}
+
+/// A roof makes 100 kWh, of which 30 leave the works; it buys 500. The zone's feeder passes on what comes and takes what leaves, and others use it.
+#[test]
+fn own_generation_that_leaves_is_a_line_of_its_own_in_the_inventory() {
+    let meters = [
+        "M-1 E-1 - entry yes electricity active_energy_import_kwh import kwh 0.01 4000",
+        "M-1 E-1 - entry yes electricity active_energy_export_kwh export kwh 0.01 4000",
+        "P-1 E-1 M-1 unit yes electricity active_energy_generation_kwh generation kwh 0.01 4000",
+    ];
+    let mut plant = Plant::new("", &["E-1"], &meters);
+    let mut engine = plant.open();
+    let registers = [
+        ("M-1", "active_energy_import_kwh", 500.0),
+        ("M-1", "active_energy_export_kwh", 30.0),
+        ("P-1", "active_energy_generation_kwh", 100.0),
+    ];
+    for (meter, item, kwh) in registers {
+        plant.read(&mut engine, &[(meter, item, "2026-01-05T00:00:00+08:00", 0.0), (meter, item, "2026-01-05T01:00:00+08:00", kwh)]);
+    }
+    let inventory = report(&plant.data(), &["inventory"]);
+    for entity in ["E-1", "tiny"] {
+        let kwh = |method: &str, stream: &str| {
+            let of = |row: &&Row| row["entity"] == entity && row["method"] == method && row["source_stream"] == stream;
+            let rows: Vec<&Row> = inventory.iter().filter(of).collect();
+            assert_eq!(rows.len(), 1, "{entity} {method} {stream}: {inventory:?}");
+            (number(rows[0], "quantity"), number(rows[0], "kg_co2e"))
+        };
+        assert_eq!(kwh("export", "electricity (own generation, exported)"), (30.0, 0.0));
+        assert_eq!(kwh("market", "electricity (own generation)"), (70.0, 0.0));
+        assert!(close(kwh("market", "electricity (residual mix)").1, 304.8) && close(kwh("location", "electricity").1, 309.55));
+    }
 }
