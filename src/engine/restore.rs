@@ -22,7 +22,7 @@ use crate::domain::channel::{Carrier, Channel, ChannelKind, LedgerUnit, Register
 use crate::domain::factors::FactorSet;
 use crate::domain::tariff::Tariff;
 use crate::domain::units::{HOUR_MS, Millis, Quantity};
-use crate::domain::zone::Zone;
+use crate::domain::zone::{ClockMode, Zone};
 use crate::ledger::mark::Mark;
 use crate::ledger::window::{Changes, Window};
 use crate::store::batch::{Batch, RowId};
@@ -64,9 +64,13 @@ impl Engine {
             .map(|entity| store.entity_row(&entity.id, &entity.name_en, &entity.name_zh, entity.kind.as_str()))
             .collect::<Result<Vec<RowId>, StoreError>>()?;
         let parts = store.part_rows(&zone)?;
-        store.adopt_declared(&zone, &factors, &entities, whole)?;
-        let latest = store.latest()?;
         let clock = store.clock()?;
+        let now = match profile.clock {
+            ClockMode::Wall => wall,
+            ClockMode::Feed => clock.map_or(Millis(i64::MIN), |(now, _)| now),
+        };
+        store.adopt_declared(&zone, &factors, (&entities, whole), now)?;
+        let latest = store.latest()?;
         let mut engine = Engine {
             calendar: LocalCalendar::new(profile.time_zone.clone()),
             entities,

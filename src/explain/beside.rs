@@ -126,11 +126,13 @@ pub fn add_streams(
 }
 
 fn with_entries(ledger: &Connection, wanted: &Resolved, declared: Vec<Stream>) -> Result<Vec<StreamPart>, ShowError> {
-    let sql = "SELECT id, from_ts, to_ts, amount, source, recorded FROM declared_entry_row WHERE stream || ' (' || id || ')' = ?1";
+    let sql = "SELECT id, from_ts, to_ts, amount, source, recorded FROM ( \
+               SELECT *, NULL AS known_to FROM declared_entry_row WHERE ?2 IS NULL OR known_from <= ?2 \
+               UNION ALL SELECT * FROM declared_entry_version_row WHERE known_from <= ?2 AND ?2 < known_to) WHERE stream || ' (' || id || ')' = ?1";
     let mut statement = ledger.prepare(sql)?;
     let mut parts = Vec::new();
     for stream in declared {
-        let entry = statement.query_row(params![stream.name], |row| {
+        let entry = statement.query_row(params![stream.name, wanted.as_known_on.map(|at| at.0)], |row| {
             let at = |index| row.get(index).map(|at| rfc3339(Millis(at), &wanted.time_zone));
             Ok(EntryPart { id: row.get(0)?, from: at(1)?, to: at(2)?, amount: row.get(3)?, source: row.get(4)?, recorded: row.get(5)? })
         })?;

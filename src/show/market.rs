@@ -55,7 +55,7 @@ const RESIDUAL: &str = "residual";
 pub type MixKey = (Millis, Millis, i64);
 
 pub fn streams(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>, ShowError> {
-    let supplies = supplies(question.ledger, question.zone)?;
+    let supplies = supplies(question.ledger, question.zone, wanted.as_known_on)?;
     let mixes = mixes(question, wanted, &supplies)?;
     let mut streams = Vec::new();
     for (key, mix) in &mixes {
@@ -69,10 +69,13 @@ pub fn streams(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>
     Ok(streams)
 }
 
-pub fn supplies(ledger: &Connection, zone: i64) -> Result<Vec<Supply>, ShowError> {
-    let mut statement = ledger
-        .prepare("SELECT id, kind, entity, from_ts, to_ts, energy_wh, mg_per_kwh, green FROM supply_row ORDER BY from_ts, kind, id")?;
-    let rows = statement.query_map([], |row| {
+pub fn supplies(ledger: &Connection, zone: i64, known: Option<Millis>) -> Result<Vec<Supply>, ShowError> {
+    const COLUMNS: &str = "id, kind, entity, from_ts, to_ts, energy_wh, mg_per_kwh, green";
+    let mut statement = ledger.prepare(&format!(
+        "SELECT {COLUMNS} FROM supply_row WHERE ?1 IS NULL OR known_from <= ?1 \
+         UNION ALL SELECT {COLUMNS} FROM supply_version_row WHERE known_from <= ?1 AND ?1 < known_to ORDER BY from_ts, kind, id"
+    ))?;
+    let rows = statement.query_map([known.map(|at| at.0)], |row| {
         let (id, kind, entity): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let offer = Offer {
             entity: (entity != zone).then_some(entity),

@@ -160,10 +160,11 @@ fn metered(question: &Question) -> Vec<Stream> {
 /// What users declared, shared out evenly over its days, as far as the data reach. The zone has everything.
 fn declared(question: &Question, wanted: &mut Resolved) -> Result<Vec<Stream>, ShowError> {
     let (from, to) = (wanted.from.unwrap_or(question.data.0), wanted.to.map_or(question.data.1, |to| to.min(question.data.1)));
-    let sql = "SELECT id, stream, entity, from_ts, to_ts, scope, method, amount, unit, mg_per_unit, tier, version, kind, COALESCE(coal_mg_per_unit, 0) FROM declared_entry_row \
-               WHERE from_ts < ?2 AND to_ts > ?1 ORDER BY from_ts, id, stream";
+    let sql = "SELECT id, stream, entity, from_ts, to_ts, scope, method, amount, unit, mg_per_unit, tier, version, kind, COALESCE(coal_mg_per_unit, 0) FROM ( \
+               SELECT *, NULL AS known_to FROM declared_entry_row WHERE ?3 IS NULL OR known_from <= ?3 \
+               UNION ALL SELECT * FROM declared_entry_version_row WHERE known_from <= ?3 AND ?3 < known_to) WHERE from_ts < ?2 AND to_ts > ?1 ORDER BY from_ts, id, stream";
     let mut statement = question.ledger.prepare(sql)?;
-    let mut rows = statement.query(params![from.0, to.0])?;
+    let mut rows = statement.query(params![from.0, to.0, wanted.as_known_on.map(|at| at.0)])?;
     let mut streams = Vec::new();
     while let Some(row) = rows.next()? {
         let (id, stream): (String, String) = (row.get(0)?, row.get(1)?);

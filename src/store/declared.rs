@@ -1,8 +1,8 @@
 //! What the ledger keeps of the zone folder beside meters, so that reports need the data folder only.
 //!
-//! Invariant: a factor that a report may have used stays until its entry changes; new ones come in beside it.
+//! Invariants: what entries and supplies said before the folder said otherwise stays readable by the time of the clock; a factor that a report may have used stays until its entry changes; new ones come in beside it.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use rustc_hash::FxHashSet;
 
 use super::batch::RowId;
@@ -10,16 +10,72 @@ use super::{Store, StoreError};
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::declared::{Allocation, Declared, Entry, Indicator};
 use crate::domain::factors::{FactorSet, FactorTier};
+use crate::domain::units::Millis;
 use crate::domain::zone::Zone;
 
+/// A table of declarations whose former rows stay readable: what is known from which time of the clock on.
+struct Known {
+    table: &'static str,
+    versions: &'static str,
+    key: &'static str,
+    columns: &'static str,
+}
+
+const ENTRIES: Known = Known {
+    table: "declared_entry_row",
+    versions: "declared_entry_version_row",
+    key: "id, stream",
+    columns: "id, stream, entity, from_ts, to_ts, scope, method, kind, amount, unit, mg_per_unit, tier, version, source, recorded, coal_mg_per_unit",
+};
+const SUPPLIES: Known = Known {
+    table: "supply_row",
+    versions: "supply_version_row",
+    key: "kind, id",
+    columns: "id, kind, entity, from_ts, to_ts, energy_wh, mg_per_kwh, green, source, recorded",
+};
+
+impl Known {
+    /// Runs `change`, and keeps what it changed as it was until `now`.
+    fn adopt(&self, connection: &Connection, now: Millis, change: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let Known { table, versions, key, columns } = self;
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS temp.before; CREATE TEMP TABLE before AS SELECT * FROM {table}"))?;
+        change()?;
+        let has_data: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM interval_row)", [], |row| row.get(0))?;
+        let now = if has_data { now.0.max(0) } else { 0 };
+        let differs = |one: &str, other: &str| {
+            format!("({key}) IN (SELECT {key} FROM (SELECT {columns} FROM {one} EXCEPT SELECT {columns} FROM {other}))")
+        };
+        // What began to be known at this very time was known to nobody.
+        let keep = format!(
+            "INSERT INTO {versions} SELECT {columns}, known_from, ?1 FROM before WHERE known_from < ?1 AND {}",
+            differs("before", table)
+        );
+        connection.execute(&keep, [now])?;
+        let since = format!(
+            "UPDATE {table} SET known_from = CASE WHEN {} THEN ?1 ELSE (SELECT b.known_from FROM before b WHERE (b.{}) = ({table}.{})) END",
+            differs(table, "before"),
+            key.replace(", ", ", b."),
+            key.replace(", ", &format!(", {table}.")),
+        );
+        connection.execute(&since, [now])?;
+        Ok(connection.execute_batch("DROP TABLE temp.before")?)
+    }
+}
+
 impl Store {
-    /// Keeps entities' facts, declarations and factors. `entities` are the rows of the zone's entities, `whole` the zone's own.
-    pub fn adopt_declared(&self, zone: &Zone, factors: &FactorSet, entities: &[RowId], whole: RowId) -> Result<(), StoreError> {
+    /// Keeps entities' facts, declarations and factors, known from `now` on. `entities` are the rows of the zone's entities, `whole` the zone's own.
+    pub fn adopt_declared(
+        &self,
+        zone: &Zone,
+        factors: &FactorSet,
+        (entities, whole): (&[RowId], RowId),
+        now: Millis,
+    ) -> Result<(), StoreError> {
         self.entity_facts(zone, entities, whole)?;
         let row = |id: &str| zone.entity_of(id).map_or(whole, |index| entities[index.0 as usize]);
         let mut calendar = LocalCalendar::new(zone.profile().time_zone.clone());
-        self.entries(zone.declared(), &calendar, row)?;
-        self.supplies(zone.declared(), &calendar, row)?;
+        ENTRIES.adopt(&self.connection, now, || self.entries(zone.declared(), &calendar, row))?;
+        SUPPLIES.adopt(&self.connection, now, || self.supplies(zone.declared(), &calendar, row))?;
         self.indicators(zone.declared())?;
         self.allocations(zone.declared(), &calendar, row)?;
         self.named_factors(zone, factors, &mut calendar)?;
@@ -49,7 +105,7 @@ impl Store {
 
     fn entries(&self, declared: &Declared, calendar: &LocalCalendar, row: impl Fn(&str) -> RowId) -> Result<(), StoreError> {
         // An entry of the same content keeps the factor that the library first gave it.
-        let sql = "INSERT INTO declared_entry_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17) \
+        let sql = "INSERT INTO declared_entry_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17, 0) \
                    ON CONFLICT (id, stream) DO UPDATE SET entity = excluded.entity, from_ts = excluded.from_ts, to_ts = excluded.to_ts, \
                    scope = excluded.scope, method = excluded.method, kind = excluded.kind, amount = excluded.amount, unit = excluded.unit, \
                    mg_per_unit = excluded.mg_per_unit, tier = excluded.tier, version = excluded.version, source = excluded.source, \
@@ -95,7 +151,7 @@ impl Store {
 
     fn supplies(&self, declared: &Declared, calendar: &LocalCalendar, row: impl Fn(&str) -> RowId) -> Result<(), StoreError> {
         self.connection.execute("DELETE FROM supply_row", [])?;
-        let mut insert = self.connection.prepare("INSERT INTO supply_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
+        let mut insert = self.connection.prepare("INSERT INTO supply_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0)")?;
         for s in &declared.supplies {
             let (from, to) = (calendar.start_of(s.from).0, calendar.start_of(s.to).0);
             let (kind, recorded) = (s.kind.as_str(), s.recorded.to_string());

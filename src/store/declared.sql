@@ -8,11 +8,22 @@ CREATE TABLE entity_fact_row (
 CREATE TABLE declared_entry_row (
   id TEXT NOT NULL, stream TEXT NOT NULL, entity INTEGER NOT NULL, from_ts INTEGER NOT NULL, to_ts INTEGER NOT NULL, scope INTEGER NOT NULL, method TEXT NOT NULL,
   kind TEXT NOT NULL, amount INTEGER NOT NULL, unit TEXT NOT NULL, mg_per_unit INTEGER NOT NULL, tier TEXT NOT NULL, version TEXT NOT NULL, source TEXT NOT NULL,
-  recorded TEXT NOT NULL, coal_mg_per_unit INTEGER, PRIMARY KEY (id, stream)) WITHOUT ROWID;
+  recorded TEXT NOT NULL, coal_mg_per_unit INTEGER, known_from INTEGER NOT NULL, PRIMARY KEY (id, stream)) WITHOUT ROWID;
 
 CREATE TABLE supply_row (
   id TEXT NOT NULL, kind TEXT NOT NULL, entity INTEGER NOT NULL, from_ts INTEGER NOT NULL, to_ts INTEGER NOT NULL, energy_wh INTEGER NOT NULL,
-  mg_per_kwh INTEGER NOT NULL, green INTEGER NOT NULL, source TEXT NOT NULL, recorded TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+  mg_per_kwh INTEGER NOT NULL, green INTEGER NOT NULL, source TEXT NOT NULL, recorded TEXT NOT NULL, known_from INTEGER NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+
+-- What entries and supplies said before the folder said otherwise, by the engine's clock when it was taken over; 0 before there were data.
+CREATE TABLE declared_entry_version_row (
+  id TEXT NOT NULL, stream TEXT NOT NULL, entity INTEGER NOT NULL, from_ts INTEGER NOT NULL, to_ts INTEGER NOT NULL, scope INTEGER NOT NULL, method TEXT NOT NULL,
+  kind TEXT NOT NULL, amount INTEGER NOT NULL, unit TEXT NOT NULL, mg_per_unit INTEGER NOT NULL, tier TEXT NOT NULL, version TEXT NOT NULL, source TEXT NOT NULL,
+  recorded TEXT NOT NULL, coal_mg_per_unit INTEGER, known_from INTEGER NOT NULL, known_to INTEGER NOT NULL, PRIMARY KEY (id, stream, known_from)) WITHOUT ROWID;
+
+CREATE TABLE supply_version_row (
+  id TEXT NOT NULL, kind TEXT NOT NULL, entity INTEGER NOT NULL, from_ts INTEGER NOT NULL, to_ts INTEGER NOT NULL, energy_wh INTEGER NOT NULL,
+  mg_per_kwh INTEGER NOT NULL, green INTEGER NOT NULL, source TEXT NOT NULL, recorded TEXT NOT NULL, known_from INTEGER NOT NULL, known_to INTEGER NOT NULL,
+  PRIMARY KEY (kind, id, known_from)) WITHOUT ROWID;
 
 -- Factors in force that no meter's book uses: residual and fossil mix per kWh, CH4 and N2O per m3 of the zone's gas. One span a local year until somebody
 -- restates a part of it; recorded_from and recorded_to as in accounts.sql.

@@ -30,7 +30,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use rustc_hash::FxHashSet;
 
 /// Grows whenever a table changes its meaning.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 /// The store's file in the data folder.
 pub const FILE_NAME: &str = "nengtan.sqlite";
 const LOCK_NAME: &str = "lock";

@@ -320,6 +320,47 @@ fn other_gases_the_residual_mix_and_prices_of_gas_and_steam_are_restated_too() {
     near(both.iter().filter(|row| is_ch4(row)).map(|row| number(row, "kg_co2e")).sum(), 120.0 * 0.001_016 + 72.0 * 0.002_031, "both days");
 }
 
+/// 1 kWh every quarter of an hour through two days; waste of 31 t and a contract for 100 kWh in January. Then a ton more and half the contract; then neither.
+#[test]
+fn what_was_declared_stays_as_it_was_known_when_lines_change_or_go() {
+    let mut books = Books::new(&["a"], "");
+    let declare = |books: &Books, waste_t: u32, contract_mwh: &str| {
+        let entry = format!("WASTE,E-a,2026-01-01,2026-02-01,activity,food waste,{waste_t},t,420,study,2026-01-01\n");
+        let contract = format!("CHP,E-a,2026-01-01,2026-02-01,{contract_mwh},0.1,no,contract,2026-01-01\n");
+        let head = "id,entity,from,to,kind,substance,quantity,unit,factor_kg_co2e,factor_source,recorded\n";
+        std::fs::write(books.zone.join("entries.csv"), head.to_owned() + if waste_t > 0 { &entry } else { "" }).unwrap();
+        let head = "id,entity,from,to,energy_mwh,factor_kg_co2_per_kwh,green,source,recorded\n";
+        std::fs::write(books.zone.join("contracts.csv"), head.to_owned() + if waste_t > 0 { &contract } else { "" }).unwrap();
+    };
+    let carbon = |books: &Books, more: &[&str]| {
+        show(&books.data(), &[&["carbon", "--by", "day", "--entity", "E-a", "--from", "2026-01-01", "--to", "2026-01-03"], more].concat())
+    };
+    let mut seen = Vec::new();
+    declare(&books, 31, "0.1");
+    let mut engine = books.open();
+    let readings: Vec<_> = (0..=192).map(|quarter| ("a", january(quarter), f64::from(quarter))).collect();
+    books.take(&mut engine, &january(200), &readings);
+    drop(engine);
+    for (quarter, waste_t, contract_mwh) in [(210, 32, "0.05"), (220, 0, "")] {
+        seen.push((january(quarter - 5), carbon(&books, &[])));
+        // The clock goes on before the folder is another one.
+        let mut engine = books.open();
+        books.take(&mut engine, &january(quarter), &[]);
+        drop(engine);
+        declare(&books, waste_t, contract_mwh);
+        drop(books.open());
+    }
+    let waste = |rows: &[crate::harness::ledger::Row]| -> f64 {
+        rows.iter().filter(|row| row["scope"] == 3).map(|row| number(row, "kg_co2e")).sum()
+    };
+    near(waste(&seen[0].1), 840.0, "2 t");
+    assert!(waste(&seen[1].1) > 850.0 && seen[0].1 != seen[1].1);
+    near(waste(&carbon(&books, &[])), 0.0, "it is gone");
+    for (clock, wanted) in &seen {
+        assert_eq!(carbon(&books, &["--as-known-on", clock]), *wanted, "{clock}");
+    }
+}
+
 #[test]
 fn a_running_collector_restates_on_request() {
     let books = Books::new(&["a"], SETTINGS);
