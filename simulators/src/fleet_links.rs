@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use crate::access::CLOCK_USER;
 use crate::link::{self, Broker, HEARD_MAX, Heard, LinkError, LinkOptions, Message, ORDERS_MAX, Order};
-use crate::wire::{self, Backfill, Clock};
+use crate::wire::{self, Answer, Backfill, Clock, Command};
 
 const LOG_WAIT: Duration = Duration::from_secs(10);
 const SAY_AGAIN: Duration = Duration::from_secs(30);
@@ -39,6 +39,8 @@ pub struct FleetLinks {
     status: HashMap<String, bool>,
     done_ms: Option<i64>,
     backfills: VecDeque<Backfill>,
+    /// With the asset of the topic.
+    commands: Vec<(String, Command)>,
 }
 
 impl FleetLinks {
@@ -47,7 +49,7 @@ impl FleetLinks {
         let mut tasks = JoinSet::new();
         let (heard_sender, heard) = mpsc::channel(HEARD_MAX);
         let subscriptions =
-            vec![format!("nengtan/{zone}/clock/done"), format!("nengtan/{zone}/gw/+/status"), format!("nengtan/{zone}/gw/+/backfill")];
+            ["clock/done", "gw/+/status", "gw/+/backfill", "asset/+/command"].map(|filter| format!("nengtan/{zone}/{filter}")).to_vec();
         let mut spawn = |client_id, user, status_topic, subscriptions, heard| {
             let (orders, receiver) = mpsc::channel(ORDERS_MAX);
             tasks.spawn(link::run(LinkOptions { broker: broker.clone(), client_id, user, status_topic, subscriptions, heard }, receiver));
@@ -59,8 +61,8 @@ impl FleetLinks {
             (id.clone(), spawn(format!("fleet-{zone}-{id}"), id.clone(), Some(status_topic), Vec::new(), None))
         };
         let gateways = gateways.iter().map(gateway).collect();
-        let (status, backfills) = (HashMap::new(), VecDeque::new());
-        FleetLinks { zone: zone.to_owned(), gateways, control, heard, tasks, status, done_ms: None, backfills }
+        let (status, backfills, commands) = (HashMap::new(), VecDeque::new(), Vec::new());
+        FleetLinks { zone: zone.to_owned(), gateways, control, heard, tasks, status, done_ms: None, backfills, commands }
     }
 
     /// Publishes each gateway's messages and waits until the broker has acknowledged all of them.
@@ -123,6 +125,24 @@ impl FleetLinks {
         self.backfills.drain(..).collect()
     }
 
+    /// The collector's commands, each with the asset of its topic, in the order in which they were heard.
+    pub fn take_commands(&mut self) -> Vec<(String, Command)> {
+        while let Ok(heard) = self.heard.try_recv() {
+            self.note(&heard);
+        }
+        std::mem::take(&mut self.commands)
+    }
+
+    /// Publishes what assets answer and waits until the broker has acknowledged all of it.
+    pub async fn answer(&mut self, answers: Vec<Answer>) -> Result<(), FleetLinksError> {
+        let message = |answer: Answer| {
+            let topic = format!("nengtan/{}/asset/{}/result", self.zone, answer.asset);
+            Message { topic, payload: answer.encode(), retain: false }
+        };
+        let messages: Vec<Message> = answers.into_iter().map(message).collect();
+        if messages.is_empty() { Ok(()) } else { self.control(messages).await }
+    }
+
     /// Says good-bye on every connection, so that no will is published.
     pub async fn close(mut self) -> Result<(), FleetLinksError> {
         for orders in self.gateways.iter().map(|(_, orders)| orders).chain([&self.control]) {
@@ -138,9 +158,14 @@ impl FleetLinks {
     }
 
     async fn say(&mut self, clock: Clock) -> Result<(), FleetLinksError> {
-        let (done, answer) = oneshot::channel();
         let message = Message { topic: format!("nengtan/{}/clock", self.zone), payload: clock.encode(), retain: true };
-        self.control.send(Order::Publish(vec![message], done)).await.map_err(|_| FleetLinksError::Closed)?;
+        self.control(vec![message]).await
+    }
+
+    /// Publishes on the clock's connection.
+    async fn control(&mut self, messages: Vec<Message>) -> Result<(), FleetLinksError> {
+        let (done, answer) = oneshot::channel();
+        self.control.send(Order::Publish(messages, done)).await.map_err(|_| FleetLinksError::Closed)?;
         self.acknowledged(answer).await
     }
 
@@ -211,6 +236,7 @@ impl FleetLinks {
                 Some(())
             }
             [_, _, "gw", _, "backfill"] => Backfill::decode(payload).map(|backfill| self.backfills.push_back(backfill)),
+            [_, _, "asset", asset, "command"] => Command::decode(payload).map(|command| self.commands.push((asset.to_owned(), command))),
             _ => None,
         };
         match understood {

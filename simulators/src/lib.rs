@@ -3,6 +3,7 @@
 //! It shares documents with the collector (`docs/zone.md`, `docs/wire.md`), never code.
 
 pub mod access;
+mod assets;
 pub mod faults;
 mod fleet_links;
 mod keyed;

@@ -157,6 +157,7 @@ impl Run<'_> {
             slice = slice.next(&window);
             self.change_connections(slice.from_ms).await?;
             self.answer_backfills();
+            self.take_commands(slice.from_ms).await?;
             self.publish(slice).await?;
             self.tell_time(slice).await?;
             self.simulation.tick(slice.to_ms);
@@ -240,9 +241,23 @@ impl Run<'_> {
         }
     }
 
+    /// Hands commands to their assets, and publishes the results.
+    async fn take_commands(&mut self, now_ms: i64) -> Result<(), RunError> {
+        let mut answers = Vec::new();
+        for (asset, command) in self.links.take_commands() {
+            let answer = self.simulation.assets.take(&asset, command, now_ms);
+            if answer.is_none() {
+                warn!(asset, "a command for an asset that is not there");
+            }
+            answers.extend(answer);
+        }
+        steady(self.links.answer(answers), &self.stop).await
+    }
+
     fn pass_time(&mut self, slice: Slice) {
         let window = self.simulation.window;
         for (from_ms, to_ms) in slice.steps(&window) {
+            self.simulation.assets.control(from_ms, to_ms, &mut self.world.controls);
             self.world.step(from_ms, to_ms, &mut self.flows);
             self.simulation.advance(from_ms, to_ms, &self.flows);
         }

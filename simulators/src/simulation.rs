@@ -5,6 +5,7 @@
 mod metering;
 mod route;
 
+use crate::assets::Assets;
 use crate::faults::{Kind, Plan};
 use crate::keyed::Key;
 use crate::log::MeterLog;
@@ -53,6 +54,7 @@ pub struct Simulation<'z> {
     /// True time of each meter's last reading.
     read_ms: Vec<i64>,
     vigil: Vigil,
+    pub assets: Assets,
     pub tally: Tally,
 }
 
@@ -77,6 +79,7 @@ impl<'z> Simulation<'z> {
             seqs: vec![0; roster.gateways.len()],
             read_ms: vec![window.start_ms; roster.meters.len()],
             vigil: Vigil::new(zone, rules, &roster, &window, Key::new(seed)),
+            assets: Assets::new(&zone.assets),
             roster,
             tally: Tally::default(),
         }

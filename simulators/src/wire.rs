@@ -1,6 +1,6 @@
-//! The small messages of `docs/wire.md`: the clock and requests for missing readings.
+//! The small messages of `docs/wire.md`: the clock, requests for missing readings, commands and their results.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What the clock topic says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,64 @@ impl Backfill {
         }
         let Request { meter, from, to } = serde_json::from_slice(payload).ok()?;
         Some(Backfill { meter, from_ms: from.ms()?, to_ms: to.ms()? })
+    }
+}
+
+/// What an asset is told to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    pub id: String,
+    pub asset: String,
+    /// The set point in `unit`; none for the asset's own plan.
+    pub value: Option<f64>,
+    pub unit: String,
+    pub from_ms: i64,
+    pub until_ms: i64,
+}
+
+impl Command {
+    #[must_use]
+    pub fn decode(payload: &[u8]) -> Option<Command> {
+        #[derive(Deserialize)]
+        struct Raw {
+            id: String,
+            asset: String,
+            #[serde(deserialize_with = "Option::deserialize")]
+            value: Option<f64>,
+            unit: String,
+            from: Time,
+            until: Time,
+        }
+        let Raw { id, asset, value, unit, from, until } = serde_json::from_slice(payload).ok()?;
+        Some(Command { id, asset, value, unit, from_ms: from.ms()?, until_ms: until.ms()? })
+    }
+}
+
+/// What an asset answers to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub id: String,
+    pub asset: String,
+    /// Why it was refused; none where it was accepted.
+    pub cause: Option<String>,
+    pub at_ms: i64,
+}
+
+impl Answer {
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Raw<'a> {
+            id: &'a str,
+            asset: &'a str,
+            outcome: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            cause: Option<&'a str>,
+            at: i64,
+        }
+        let outcome = if self.cause.is_some() { "refused" } else { "accepted" };
+        let raw = Raw { id: &self.id, asset: &self.asset, outcome, cause: self.cause.as_deref(), at: self.at_ms };
+        serde_json::to_vec(&raw).expect("a struct of texts and numbers always encodes")
     }
 }
 
@@ -85,5 +143,30 @@ mod tests {
         assert_eq!(Backfill::decode(include_bytes!("../../docs/wire/backfill.json")), Some(backfill));
         assert_eq!(decode_done(include_bytes!("../../docs/wire/clock-done.json")), Some(1_767_572_100_000));
         assert_eq!(decode_done(br#"{"now":1767572100000}"#), Some(1_767_572_100_000));
+        let command = Command {
+            id: "hvac-office-01@1767572100000".to_owned(),
+            asset: "hvac-office-01".to_owned(),
+            value: Some(20.0),
+            unit: "c".to_owned(),
+            from_ms: 1_767_572_100_000,
+            until_ms: 1_767_579_300_000,
+        };
+        assert_eq!(Command::decode(include_bytes!("../../docs/wire/command.json")), Some(command));
+        let release = Command::decode(include_bytes!("../../docs/wire/command-release.json")).unwrap();
+        assert_eq!((release.value, release.until_ms), (None, 1_767_582_900_000));
+        let without_value = br#"{"id":"a@1","asset":"a","unit":"c","from":1,"until":2,"reason":""}"#;
+        assert_eq!(Command::decode(without_value), None, "a command without a value is none");
+    }
+
+    #[test]
+    fn a_result_has_the_keys_of_its_example() {
+        let keys = |json: &[u8]| {
+            let value: serde_json::Value = serde_json::from_slice(json).unwrap();
+            value.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let accepted = Answer { id: "a@1".to_owned(), asset: "a".to_owned(), cause: None, at_ms: 1 };
+        let refused = Answer { cause: Some("because".to_owned()), ..accepted.clone() };
+        assert_eq!(keys(&accepted.encode()), keys(include_bytes!("../../docs/wire/result.json")));
+        assert_eq!(keys(&refused.encode()), keys(include_bytes!("../../docs/wire/result-refused.json")));
     }
 }

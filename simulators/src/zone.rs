@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 pub use alert_rules::{AlertRules, Limit, Quantity, Threshold};
+pub use assets::Asset;
 pub use decimal::Decimal;
 pub use fault::Fault;
 
@@ -121,6 +122,7 @@ pub struct Zone {
     pub live_from_ms: Option<i64>,
     pub entities: Vec<Entity>,
     pub channels: Vec<Channel>,
+    pub assets: Vec<Asset>,
     /// Exceptions to the day of the week.
     pub calendar: std::collections::HashMap<jiff::civil::Date, DayType>,
     /// Megajoules per metered cubic metre of natural gas.
@@ -143,7 +145,7 @@ impl Zone {
             entities: entities.iter().map(|entity| entity.id.as_str()).chain(zone_id).collect(),
         };
         let (_, alert_faults) = alert_rules::read(folder, &known);
-        let asset_faults = assets::check(folder, &known.entities);
+        let (assets, asset_faults) = assets::read(folder, &known.entities);
         for more in [entity_faults, meter_faults, calendar_faults, alert_faults, asset_faults] {
             faults.list.extend(more.list);
         }
@@ -162,6 +164,7 @@ impl Zone {
             live_from_ms: settings.live_from_ms,
             entities,
             channels,
+            assets,
             calendar,
             gas_mj_per_m3: settings.gas_mj_per_m3,
             steam_kj_per_kg: settings.steam_kj_per_kg,

@@ -213,7 +213,8 @@ impl Engine {
                 }
                 ClockMode::Wall => self.count("clock_ignored", 1),
             },
-            Ok(Message::NotForUs) => {}
+            // Nothing is regulated yet: no command is one's own, and no result is waited for.
+            Ok(Message::Command { .. } | Message::Outcome { .. } | Message::NotForUs) => {}
             Err(refusal) => self.rejected.push(refusal.into()),
         }
         if !self.rejected.is_empty() {

@@ -16,6 +16,8 @@ enum Line {
     Spans(Spans),
     Fault(Fault),
     Alert(Alert),
+    /// What assets did is in the readings; the ledger has nothing to hold it against.
+    Obeyed {},
     End(End),
 }
 
@@ -99,6 +101,7 @@ pub fn read(file: &Path) -> Result<Truth, VerifyError> {
             Line::Spans(line) => spans.push(line),
             Line::Fault(line) => faults.push(line),
             Line::Alert(line) => alerts.push(line),
+            Line::Obeyed {} => {}
             Line::End(line) => end = Some(line),
         }
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::assets::{Heard, Outcome};
 use super::topic::{self, Topic};
 use crate::domain::units::Millis;
 
@@ -23,7 +24,7 @@ const NAME_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error(
-        "topic is none that a collector reads, wanted nengtan/<zone>/gw/<gateway>/telemetry, status or event, or nengtan/<zone>/clock; see docs/wire.md"
+        "topic is none that a collector reads, wanted nengtan/<zone>/gw/<gateway>/telemetry, status or event, nengtan/<zone>/asset/<asset>/result, or nengtan/<zone>/clock; see docs/wire.md"
     )]
     UnknownTopic,
     #[error("payload has {bytes} bytes, wanted at most {PAYLOAD_BYTES_MAX}; send fewer readings a message")]
@@ -97,6 +98,15 @@ pub enum Message<'a> {
         next: Millis,
         lockstep: bool,
     },
+    /// A command to an asset: this collector's own, or nobody's.
+    Command {
+        asset: &'a str,
+        command: Heard<'a>,
+    },
+    Outcome {
+        asset: &'a str,
+        outcome: Outcome<'a>,
+    },
     /// Said to others than collectors.
     NotForUs,
 }
@@ -122,6 +132,8 @@ pub fn decode<'a>(zone: &str, topic: &'a str, payload: &'a [u8]) -> Result<Messa
             let swap = Swap { meter, at: at.0, seq, new_serial, closing: closing.0, opening: opening.0 };
             Ok(Message::Swap { gateway, swap })
         }
+        Topic::Command { asset } => Ok(Message::Command { asset, command: parse(text)? }),
+        Topic::Outcome { asset } => Ok(Message::Outcome { asset, outcome: Outcome::parse(text)? }),
         Topic::Clock => {
             let clock: RawClock = parse(text)?;
             let next = clock.next.unwrap_or(clock.now).0;
@@ -144,7 +156,7 @@ fn telemetry(text: &str) -> Result<Vec<Result<Reading<'_>, Refusal>>, Refusal> {
     Ok(readings)
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
     serde_json::from_str(text).map_err(|error| {
         let detail = error.to_string();
         if error.is_data() { Refusal::WrongShape { detail } } else { Refusal::NotJson { detail } }
@@ -200,7 +212,7 @@ struct RawClock {
     lockstep: bool,
 }
 
-fn name<'de, D: de::Deserializer<'de>>(from: D) -> Result<Cow<'de, str>, D::Error> {
+pub(super) fn name<'de, D: de::Deserializer<'de>>(from: D) -> Result<Cow<'de, str>, D::Error> {
     let Name(name) = Name::deserialize(from)?;
     Ok(name)
 }

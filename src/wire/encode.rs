@@ -55,6 +55,6 @@ pub fn alert(alert: &Alert) -> Vec<u8> {
     json(alert)
 }
 
-fn json<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain structs of text and numbers always encode")
 }

@@ -2,6 +2,7 @@
 //!
 //! Never judges a value: registers leave here as the decimal text that was sent. Bytes end here.
 
+pub mod assets;
 pub mod decode;
 pub mod encode;
 pub mod topic;

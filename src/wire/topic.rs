@@ -13,7 +13,13 @@ pub enum Topic<'a> {
         gateway: &'a str,
     },
     Clock,
-    /// What collectors and assets say to others: alerts, requests, lock-step, commands and their results.
+    Command {
+        asset: &'a str,
+    },
+    Outcome {
+        asset: &'a str,
+    },
+    /// What collectors say to others: alerts, requests, lock-step.
     NotForUs,
 }
 
@@ -30,8 +36,15 @@ pub fn parse<'a>(zone: &str, topic: &'a str) -> Option<Topic<'a>> {
     if rest == "clock" {
         return Some(Topic::Clock);
     }
-    if rest == "clock/done" || rest.starts_with("alert/") || rest.starts_with("asset/") {
+    if rest == "clock/done" || rest.starts_with("alert/") {
         return Some(Topic::NotForUs);
+    }
+    if let Some((asset, kind)) = rest.strip_prefix("asset/").and_then(|rest| rest.split_once('/')) {
+        return match kind {
+            "command" => Some(Topic::Command { asset }),
+            "result" => Some(Topic::Outcome { asset }),
+            _ => None,
+        };
     }
     let (gateway, kind) = rest.strip_prefix("gw/")?.split_once('/')?;
     match kind {
@@ -54,6 +67,11 @@ pub fn alert(zone: &str, rule: &str, subject: &str) -> String {
 }
 
 #[must_use]
+pub fn command(zone: &str, asset: &str) -> String {
+    format!("nengtan/{zone}/asset/{asset}/command")
+}
+
+#[must_use]
 pub fn backfill(zone: &str, gateway: &str) -> String {
     format!("nengtan/{zone}/gw/{gateway}/backfill")
 }
@@ -71,6 +89,10 @@ mod tests {
             ("nengtan/z/clock", Some(Topic::Clock)),
             ("nengtan/z/clock/done", Some(Topic::NotForUs)),
             ("nengtan/z/alert/stale/m", Some(Topic::NotForUs)),
+            ("nengtan/z/asset/a-1/command", Some(Topic::Command { asset: "a-1" })),
+            ("nengtan/z/asset/a-1/result", Some(Topic::Outcome { asset: "a-1" })),
+            ("nengtan/z/asset/a-1/results", None),
+            ("nengtan/z/asset/a-1", None),
             ("nengtan/z/clocks", None),
             ("nengtan/z/gw/g/rubbish", None),
             ("nengtan/zz/gw/g/event", None),

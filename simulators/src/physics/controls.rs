@@ -10,6 +10,11 @@ impl Controls {
         self.0.insert(asset.to_owned(), set_point);
     }
 
+    /// Back to the asset's plan.
+    pub fn clear(&mut self, asset: &str) {
+        self.0.remove(asset);
+    }
+
     #[must_use]
     pub fn set_point(&self, asset: Option<&str>) -> Option<f64> {
         self.0.get(asset?).copied()

@@ -34,6 +34,7 @@ pub(crate) fn zone(meters: usize) -> Zone {
         live_from_ms: Some(LIVE_FROM_MS),
         entities: Vec::new(),
         channels: (0..meters).map(channel).collect(),
+        assets: Vec::new(),
         calendar: HashMap::new(),
         gas_mj_per_m3: 36.0,
         steam_kj_per_kg: 2675.0,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::alerts::Alert;
 use super::{Loss, Played, Span, Tally};
+use crate::assets::{Assets, Obeyed};
 use crate::faults::Level;
 use crate::register::MILLI;
 use crate::simulation::Simulation;
@@ -36,6 +37,7 @@ pub fn write(simulation: &Simulation, seed: u64, faults: Level, end_ms: i64, out
         writeln!(out, "{}", fault(simulation, played))?;
     }
     write_alerts(simulation.alerts(), out)?;
+    write_obeyed(&simulation.assets, out)?;
     write_end(&simulation.tally, end_ms, out)
 }
 
@@ -56,6 +58,14 @@ pub fn write_alerts(alerts: &[Alert], out: &mut impl Write) -> io::Result<()> {
     for Alert { rule, subject, since_ms, raised_ms, cleared_ms } in alerts {
         let line =
             json!({"kind": "alert", "rule": rule, "subject": subject, "since": since_ms, "raised": raised_ms, "cleared": cleared_ms});
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn write_obeyed(assets: &Assets, out: &mut impl Write) -> io::Result<()> {
+    for Obeyed { asset, id, value, from_ms, to_ms } in &assets.obeyed {
+        let line = json!({"kind": "obeyed", "asset": assets.id(*asset), "id": id, "value": value, "from": from_ms, "to": to_ms});
         writeln!(out, "{line}")?;
     }
     Ok(())

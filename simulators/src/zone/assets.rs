@@ -1,4 +1,4 @@
-//! `assets.toml`: checked only; nothing is regulated yet.
+//! `assets.toml`: what can be regulated. The fleet obeys within `min` and `max`; the other keys are the collector's and only checked here.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,26 +8,42 @@ use super::keys::{self, Keys};
 
 const FILE: &str = "assets.toml";
 const KINDS: [(&str, ()); 6] = [("hvac", ()), ("battery", ()), ("ev_charging", ()), ("compressor", ()), ("boiler", ()), ("lighting", ())];
+const MODES: [(&str, ()); 3] = [("advise", ()), ("approve", ()), ("automatic", ())];
+/// Keys for hours in use, by kind of day.
+const HOURS: [&str; 3] = ["hours", "hours_saturday", "hours_rest"];
+const DAY_MINUTES: i64 = 1440;
 
-pub(super) fn check(folder: &Path, entities: &HashSet<&str>) -> Faults {
+/// Something that takes set points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asset {
+    pub id: String,
+    /// Of the set point and its limits.
+    pub unit: String,
+    pub min: f64,
+    pub max: f64,
+}
+
+/// What could be read, and every fault.
+pub(super) fn read(folder: &Path, entities: &HashSet<&str>) -> (Vec<Asset>, Faults) {
     let mut faults = Faults::new(FILE);
     let Some(text) = faults.read(folder, false) else {
-        return faults;
+        return (Vec::new(), faults);
     };
     let document = keys::parse(&text, &mut faults);
     let mut top = Keys::new(&text, FILE, document.get_ref(), 1);
-    let mut ids = HashSet::new();
+    let (mut ids, mut assets) = (HashSet::new(), Vec::new());
     for mut keys in top.tables("asset", &mut faults) {
-        check_asset(&mut keys, entities, &mut ids, &mut faults);
+        assets.extend(read_asset(&mut keys, entities, &mut ids, &mut faults));
         keys.finish(&mut faults);
     }
     top.finish(&mut faults);
-    faults
+    (assets, faults)
 }
 
-fn check_asset(keys: &mut Keys, entities: &HashSet<&str>, ids: &mut HashSet<String>, faults: &mut Faults) {
-    if let Some(id) = keys.needed_text("id", faults) {
-        faults.check_id(keys.line_of("id"), "asset id", &id);
+fn read_asset(keys: &mut Keys, entities: &HashSet<&str>, ids: &mut HashSet<String>, faults: &mut Faults) -> Option<Asset> {
+    let id = keys.needed_text("id", faults);
+    if let Some(id) = &id {
+        faults.check_id(keys.line_of("id"), "asset id", id);
         if !ids.insert(id.clone()) {
             faults.add(keys.line_of("id"), format!("duplicate asset `{id}`"), "each id once", "rename one");
         }
@@ -37,9 +53,50 @@ fn check_asset(keys: &mut Keys, entities: &HashSet<&str>, ids: &mut HashSet<Stri
     }
     keys.check_present("kind", faults);
     keys.choice("kind", &KINDS, faults);
-    keys.needed_text("unit", faults);
+    let unit = keys.needed_text("unit", faults);
     let (min, max) = (keys.needed_number("min", faults), keys.needed_number("max", faults));
     if min.zip(max).is_some_and(|(min, max)| min > max) {
         faults.add(keys.line_of("min"), "`min` above `max`", "min not above max", "swap them");
     }
+    check_wishes(keys, (min, max), faults);
+    Some(Asset { id: id?, unit: unit?, min: min?, max: max? })
+}
+
+/// Keys that only the collector acts on.
+fn check_wishes(keys: &mut Keys, (min, max): (Option<f64>, Option<f64>), faults: &mut Faults) {
+    let outside = |number: f64| min.is_some_and(|min| number < min) || max.is_some_and(|max| max < number);
+    let within = |keys: &mut Keys, key, faults: &mut Faults| {
+        let number = keys.number(key, faults)?;
+        if outside(number) {
+            faults.add(keys.line_of(key), format!("`{key}` is {number}"), "a number from min to max", "correct one of them");
+        }
+        Some(number)
+    };
+    let (low, high) = (within(keys, "comfort_min", faults), within(keys, "comfort_max", faults));
+    if low.zip(high).is_some_and(|(low, high)| low > high) {
+        faults.add(keys.line_of("comfort_min"), "`comfort_min` above `comfort_max`", "comfort_min not above comfort_max", "swap them");
+    }
+    within(keys, "normal", faults);
+    if keys.integer("dwell_minutes", faults).is_some_and(|minutes| !(0..=DAY_MINUTES).contains(&minutes)) {
+        faults.add(keys.line_of("dwell_minutes"), "`dwell_minutes` out of range", "a whole number from 0 to 1440", "correct it");
+    }
+    if keys.number("rate_per_hour", faults).is_some_and(|rate| rate <= 0.0) {
+        faults.add(keys.line_of("rate_per_hour"), "`rate_per_hour` is not above 0", "a number above 0", "correct it, or leave it out");
+    }
+    for key in HOURS {
+        if keys.text(key, faults).is_some_and(|text| !is_hours(&text)) {
+            faults.add(
+                keys.line_of(key),
+                format!("`{key}` is no span of a day"),
+                "whole hours such as 7-19, 0-24, or 0-0 for never",
+                "correct it",
+            );
+        }
+    }
+    keys.choice("mode", &MODES, faults);
+}
+
+fn is_hours(text: &str) -> bool {
+    let hour = |text: &str| text.parse::<u8>().ok().filter(|hour| *hour <= 24);
+    text.split_once('-').and_then(|(from, to)| hour(from).zip(hour(to))).is_some_and(|(from, to)| from <= to)
 }
