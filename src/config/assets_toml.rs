@@ -1,57 +1,179 @@
-//! `assets.toml`: what can be regulated. Regulation comes in a later release; until then the file is only checked.
+//! `assets.toml`: what can be regulated, within which limits.
 
 use rustc_hash::FxHashSet;
 
 use super::fault::{Fault, ID_REMEDY, ID_WANTED, is_id};
-use super::toml_table::{Table, TomlFile};
-use crate::domain::zone::Zone;
+use super::toml_table::{Cell, Table, TomlFile};
+use crate::domain::assets::{Asset, AssetKind, Band, Hours, Mode};
+use crate::domain::units::MINUTE_MS;
 
-const KINDS: [&str; 6] = ["hvac", "battery", "ev_charging", "compressor", "boiler", "lighting"];
+const DEFAULT_DWELL_MINUTES: i64 = 15;
+const DAY_MINUTES: i64 = 1440;
 
-/// What is wrong with the file; entities are checked where the zone is known.
+/// What could be read, and every fault. `is_entity` knows the entities and the zone.
 #[must_use]
-pub fn faults(text: &str, zone: Option<&Zone>) -> Vec<Fault> {
+pub fn read(text: &str, is_entity: &dyn Fn(&str) -> bool) -> (Vec<Asset>, Vec<Fault>) {
     let (mut file, mut root) = TomlFile::parse("assets.toml", text);
-    let assets = file.needed(&mut root, "asset").and_then(|cell| file.array(cell)).unwrap_or_default();
+    let tables = file.needed(&mut root, "asset").and_then(|cell| file.array(cell)).unwrap_or_default();
     let mut ids = FxHashSet::default();
-    for asset in assets {
-        if let Some(table) = file.table(asset) {
-            read_asset(&mut file, table, zone, &mut ids);
+    let mut assets = Vec::new();
+    for table in tables {
+        if let Some(table) = file.table(table) {
+            assets.extend(read_asset(&mut file, table, is_entity, &mut ids));
         }
     }
     file.no_more(root);
-    file.faults
+    (assets, file.faults)
 }
 
-fn read_asset<'t>(file: &mut TomlFile, mut asset: Table<'t>, zone: Option<&Zone>, ids: &mut FxHashSet<String>) {
-    if let Some(cell) = file.needed(&mut asset, "id")
-        && let Some(id) = file.text(&cell)
-    {
+fn read_asset<'t>(
+    file: &mut TomlFile,
+    mut asset: Table<'t>,
+    is_entity: &dyn Fn(&str) -> bool,
+    ids: &mut FxHashSet<String>,
+) -> Option<Asset> {
+    let id = file.needed(&mut asset, "id").and_then(|cell| {
+        let id = file.text(&cell)?;
         if !is_id(&id) {
-            file.refuse::<()>(&cell, ID_WANTED, ID_REMEDY);
-        } else if !ids.insert(id) {
-            file.refuse::<()>(&cell, "each asset's id once", ID_REMEDY);
+            return file.refuse(&cell, ID_WANTED, ID_REMEDY);
         }
-    }
-    if let Some(cell) = file.needed(&mut asset, "entity")
-        && let Some(entity) = file.text(&cell)
-        && zone.is_some_and(|zone| zone.id() != entity && zone.entity_of(&entity).is_none())
-    {
-        file.refuse::<()>(&cell, "an id of entities.geojson", "correct it or add the feature");
-    }
-    if let Some(cell) = file.needed(&mut asset, "kind") {
-        file.one_of(&cell, &KINDS, |kind| kind);
-    }
-    file.needed(&mut asset, "unit").and_then(|cell| file.text(&cell));
-    let limit = |file: &mut TomlFile, asset: &mut Table<'t>, key| {
-        let cell = file.needed(asset, key)?;
-        Some((file.float(&cell, f64::MIN, f64::MAX)?, cell))
-    };
-    let (min, max) = (limit(file, &mut asset, "min"), limit(file, &mut asset, "max"));
-    if let (Some((min, cell)), Some((max, _))) = (min, max)
-        && max < min
-    {
-        file.refuse::<()>(&cell, "at most max", "correct one of them");
-    }
+        if ids.insert(id.clone()) { Some(id) } else { file.refuse(&cell, "each asset's id once", ID_REMEDY) }
+    });
+    let entity = file.needed(&mut asset, "entity").and_then(|cell| {
+        let entity = file.text(&cell)?;
+        if is_entity(&entity) { Some(entity) } else { file.refuse(&cell, "an id of entities.geojson", "correct it or add the feature") }
+    });
+    let kind = file.needed(&mut asset, "kind").and_then(|cell| file.one_of(&cell, AssetKind::ALL, AssetKind::as_str));
+    let unit = file.needed(&mut asset, "unit").and_then(|cell| file.text(&cell));
+    let number = |file: &mut TomlFile, cell: Cell<'t>| Some((file.float(&cell, f64::MIN, f64::MAX)?, cell));
+    let [min, max] = ["min", "max"].map(|key| file.needed(&mut asset, key).and_then(|cell| number(file, cell)));
+    let limits = ordered(file, min, max, "at most max");
+    let wishes = read_wishes(file, &mut asset, limits);
     file.no_more(asset);
+    let Wishes { comfort, normal, dwell_ms, rate_per_h, hours, mode } = wishes?;
+    Some(Asset {
+        id: id?.into(),
+        entity: entity?.into(),
+        kind: kind?,
+        unit: unit?.into(),
+        limits: limits?,
+        comfort,
+        normal,
+        dwell_ms,
+        rate_per_h,
+        hours,
+        mode,
+    })
+}
+
+/// The optional keys.
+struct Wishes {
+    comfort: Band,
+    normal: Option<f64>,
+    dwell_ms: i64,
+    rate_per_h: Option<f64>,
+    hours: [Hours; 3],
+    mode: Mode,
+}
+
+/// None where one of them is a fault.
+fn read_wishes(file: &mut TomlFile, asset: &mut Table<'_>, limits: Option<Band>) -> Option<Wishes> {
+    let (low, high) = limits.map_or((f64::MIN, f64::MAX), |limits| (limits.min, limits.max));
+    // A number that is left out has no cell; one that is a fault no value.
+    let [min, max, normal] = ["comfort_min", "comfort_max", "normal"].map(|key| {
+        let cell = file.optional(asset, key);
+        let value = cell.as_ref().and_then(|cell| file.float(cell, low, high));
+        (cell, value)
+    });
+    let is_good = [&min, &max, &normal].iter().all(|(cell, value)| cell.is_none() || value.is_some());
+    let comfort = Band { min: min.1.unwrap_or(low), max: max.1.unwrap_or(high) };
+    let in_order = comfort.min <= comfort.max;
+    if let (false, Some(cell)) = (in_order, min.0.as_ref()) {
+        file.refuse::<()>(cell, "at most comfort_max", "correct one of them");
+    }
+    let dwell = file.optional(asset, "dwell_minutes").map_or(Some(DEFAULT_DWELL_MINUTES), |cell| file.integer(&cell, 0, DAY_MINUTES));
+    let rate_cell = file.optional(asset, "rate_per_hour");
+    let rate = rate_cell.as_ref().and_then(|cell| match file.float(cell, 0.0, f64::MAX)? {
+        0.0 => file.refuse(cell, "a number above 0", "correct it, or leave it out"),
+        rate => Some(rate),
+    });
+    let mut hours = |key, default: Option<Hours>| {
+        let Some(cell) = file.optional(asset, key) else { return default };
+        let text = file.text(&cell)?;
+        Hours::parse(&text).or_else(|| file.refuse(&cell, "whole hours such as 7-19, 0-24, or 0-0 for never", "correct it"))
+    };
+    let workday = hours("hours", Some(Hours::ALL_DAY));
+    let (saturday, rest) = (hours("hours_saturday", workday), hours("hours_rest", workday));
+    let mode = file.optional(asset, "mode").map_or(Some(Mode::Advise), |cell| file.one_of(&cell, Mode::ALL, Mode::as_str));
+    let (dwell_ms, hours, mode) = (dwell? * MINUTE_MS, [workday?, saturday?, rest?], mode?);
+    let is_good = is_good && in_order && (rate_cell.is_none() || rate.is_some());
+    is_good.then_some(Wishes { comfort, normal: normal.1, dwell_ms, rate_per_h: rate, hours, mode })
+}
+
+fn ordered(file: &mut TomlFile, min: Option<(f64, Cell)>, max: Option<(f64, Cell)>, wanted: &str) -> Option<Band> {
+    let ((min, cell), (max, _)) = (min?, max?);
+    if min <= max { Some(Band { min, max }) } else { file.refuse(&cell, wanted, "correct one of them") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDED: &str = "[[asset]]\nid = \"a\"\nentity = \"E-1\"\nkind = \"hvac\"\nunit = \"c\"\nmin = 18\nmax = 28.0\n";
+
+    fn assets(text: &str) -> (Vec<Asset>, Vec<(Option<usize>, String)>) {
+        let (assets, faults) = read(text, &|id| id == "E-1");
+        (assets, faults.into_iter().map(|fault| (fault.line, fault.key)).collect())
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_documented_default() {
+        let (assets, faults) = assets(NEEDED);
+        assert_eq!(faults, []);
+        let limits = Band { min: 18.0, max: 28.0 };
+        let wanted = Asset {
+            id: "a".into(),
+            entity: "E-1".into(),
+            kind: AssetKind::Hvac,
+            unit: "c".into(),
+            limits,
+            comfort: limits,
+            normal: None,
+            dwell_ms: 900_000,
+            rate_per_h: None,
+            hours: [Hours::ALL_DAY; 3],
+            mode: Mode::Advise,
+        };
+        assert_eq!(assets, [wanted]);
+    }
+
+    #[test]
+    fn what_is_said_is_kept() {
+        let said = "comfort_min = 20\ncomfort_max = 26\nnormal = 21\ndwell_minutes = 60\nrate_per_hour = 0.5\nhours = \"7-19\"\nhours_rest = \"0-0\"\nmode = \"automatic\"\n";
+        let (assets, faults) = assets(&format!("{NEEDED}{said}"));
+        assert_eq!(faults, []);
+        let asset = &assets[0];
+        assert_eq!((asset.comfort, asset.normal, asset.rate_per_h), (Band { min: 20.0, max: 26.0 }, Some(21.0), Some(0.5)));
+        let (office, never) = (Hours { from: 7, to: 19 }, Hours { from: 0, to: 0 });
+        assert_eq!((asset.dwell_ms, asset.hours, asset.mode), (3_600_000, [office, office, never], Mode::Automatic));
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_line() {
+        let bad = "comfort_min = 27\ncomfort_max = 19\nnormal = 30\ndwell_minutes = -1\nrate_per_hour = 0\nhours = \"19-7\"\nmode = \"guess\"\nwish = 1\n";
+        let (assets, mut faults) = assets(&format!("{NEEDED}{bad}{NEEDED}"));
+        faults.sort_unstable();
+        let wanted = [
+            (8, "comfort_min"),
+            (10, "normal"),
+            (11, "dwell_minutes"),
+            (12, "rate_per_hour"),
+            (13, "hours"),
+            (14, "mode"),
+            (15, "wish"),
+            (17, "id"),
+        ];
+        assert_eq!(faults, wanted.map(|(line, key)| (Some(line), format!("asset.{key}"))));
+        assert_eq!(assets, []);
+    }
 }

@@ -52,6 +52,9 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
     let factors = zone_toml.as_ref().and_then(|zone| factors::find(folder, &zone.factors, &mut faults));
     let is_shared = |id: &str| meters.as_ref().is_none_or(|meters| has_import_register(meters, id));
     let declared = declared(folder, zone_toml.as_ref(), ids, &is_shared, factors.as_ref(), &mut faults);
+    let is_entity = |id: &str| ids.is_none_or(|ids| ids.contains_key(id)) || zone_id == Some(id);
+    let (assets, mut asset_faults) = text(source_text::read(folder, "assets.toml"), &mut faults)
+        .map_or_else(Default::default, |text| assets_toml::read(&text, &is_entity));
     let tariff = zone_toml.as_ref().and_then(|zone| zone.tariff.as_ref()).map(|tariff| tariffs::find(folder, tariff, &mut faults));
     let places = zone_toml.as_ref().map(|zone| (zone.region_line, zone.zone_line));
     let zone = match (zone_toml.and_then(|zone| zone.profile), entities, meters) {
@@ -61,6 +64,7 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
             meters: meters.meters,
             gateways: meters.gateways,
             channels: meters.channels,
+            assets,
             day_types,
             declared,
         })),
@@ -71,9 +75,7 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
     }
     let alert_rules = text(source_text::read(folder, "alerts.toml"), &mut faults)
         .map_or_else(AlertRules::default, |text| kept(alerts_toml::read(&text, zone.as_ref()), &mut faults));
-    if let Some(text) = text(source_text::read(folder, "assets.toml"), &mut faults) {
-        faults.extend(assets_toml::faults(&text, zone.as_ref()));
-    }
+    faults.append(&mut asset_faults);
     match (zone, factors) {
         (Some(zone), Some(factors)) if faults.is_empty() => {
             Ok(ZoneFolder { zone, alert_rules, factors, tariff: tariff.flatten().unwrap_or_default() })

@@ -1,6 +1,7 @@
 //! Values of the field and their arithmetic: no file, clock, task, log or serialisation in here.
 
 pub mod alert_rules;
+pub mod assets;
 mod by_id;
 pub mod calendar;
 pub mod channel;

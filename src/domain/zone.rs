@@ -5,6 +5,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::assets::Asset;
 use super::by_id::ById;
 use super::calendar::DayTypes;
 use super::channel::{Channel, ChannelId, ChannelKind, GatewayIndex, MeterIndex};
@@ -85,6 +86,7 @@ pub struct Zone {
     meters: Vec<Meter>,
     gateways: Vec<Gateway>,
     channels: Vec<Channel>,
+    assets: Vec<Asset>,
     day_types: DayTypes,
     declared: Declared,
     contributions: Contributions,
@@ -102,6 +104,7 @@ pub struct ZoneParts {
     pub meters: Vec<Meter>,
     pub gateways: Vec<Gateway>,
     pub channels: Vec<Channel>,
+    pub assets: Vec<Asset>,
     pub day_types: DayTypes,
     pub declared: Declared,
 }
@@ -115,7 +118,7 @@ pub fn residual_id(of: &str) -> String {
 impl Zone {
     #[must_use]
     pub fn new(parts: ZoneParts) -> Self {
-        let ZoneParts { profile, mut entities, meters, gateways, channels, day_types, declared } = parts;
+        let ZoneParts { profile, mut entities, meters, gateways, channels, assets, day_types, declared } = parts;
         entities.push(residual(&profile));
         let mut zone = Self {
             contributions: Contributions::of(&channels, &meters),
@@ -128,6 +131,7 @@ impl Zone {
             meters,
             gateways,
             channels,
+            assets,
             day_types,
             declared,
         };
@@ -246,6 +250,12 @@ impl Zone {
     #[must_use]
     pub fn part_of(&self, id: &str) -> Option<PartIndex> {
         self.parts.iter().position(|part| *part.id == *id).map(|index| PartIndex(index as u32))
+    }
+
+    /// What can be regulated, in file order.
+    #[must_use]
+    pub fn assets(&self) -> &[Asset] {
+        &self.assets
     }
 
     #[must_use]

@@ -1,0 +1,139 @@
+//! What can be regulated, within which limits (`assets.toml`).
+//!
+//! Invariants: comfort lies within the limits, and the normal set point too. Set points, limits and rates are in the asset's own unit.
+
+use jiff::civil::DateTime;
+
+use super::calendar::{DayType, DayTypes};
+use super::entity::named;
+
+named! {
+    AssetKind {
+        Hvac = "hvac",
+        Battery = "battery",
+        EvCharging = "ev_charging",
+        Compressor = "compressor",
+        Boiler = "boiler",
+        Lighting = "lighting",
+    }
+}
+
+impl AssetKind {
+    /// The unit in which strategies think of the kind's set points; an asset in another one is left to its plan.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            AssetKind::Hvac | AssetKind::Boiler => "c",
+            AssetKind::Battery | AssetKind::EvCharging => "kw",
+            AssetKind::Compressor => "bar",
+            AssetKind::Lighting => "pct",
+        }
+    }
+}
+
+named! {
+    /// How far a decision goes by itself.
+    Mode {
+        /// It is written down, and nobody is commanded.
+        Advise = "advise",
+        /// It waits for a person.
+        Approve = "approve",
+        /// It is sent.
+        Automatic = "automatic",
+    }
+}
+
+/// From `min` to `max`, both included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Band {
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Band {
+    #[must_use]
+    pub fn contains(self, value: f64) -> bool {
+        (self.min..=self.max).contains(&value)
+    }
+
+    /// The value within that is nearest.
+    #[must_use]
+    pub fn nearest(self, value: f64) -> f64 {
+        value.max(self.min).min(self.max)
+    }
+}
+
+/// Whole local hours of a day, `from` up to, not including, `to`; none where both are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hours {
+    pub from: u8,
+    pub to: u8,
+}
+
+impl Hours {
+    pub const ALL_DAY: Hours = Hours { from: 0, to: 24 };
+
+    /// Reads `7-19`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Hours> {
+        let hour = |text: &str| text.parse::<u8>().ok().filter(|hour| *hour <= 24);
+        let (from, to) = text.split_once('-')?;
+        let hours = Hours { from: hour(from)?, to: hour(to)? };
+        (hours.from <= hours.to).then_some(hours)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asset {
+    pub id: Box<str>,
+    pub entity: Box<str>,
+    pub kind: AssetKind,
+    pub unit: Box<str>,
+    /// What a command may say.
+    pub limits: Band,
+    /// What its users need while it is in use.
+    pub comfort: Band,
+    /// What its own plan does, where rates are counted from as long as nothing is commanded.
+    pub normal: Option<f64>,
+    /// The least time between two changes of its set point.
+    pub dwell_ms: i64,
+    /// The largest change of its set point in an hour.
+    pub rate_per_h: Option<f64>,
+    /// When it is in use: on workdays, on Saturdays, on Sundays and holidays.
+    pub hours: [Hours; 3],
+    pub mode: Mode,
+}
+
+impl Asset {
+    /// Whether it is in use at a local time.
+    #[must_use]
+    pub fn in_use(&self, local: DateTime, days: &DayTypes) -> bool {
+        let Hours { from, to } = match days.of(local.date()) {
+            DayType::Workday => self.hours[0],
+            DayType::Saturday => self.hours[1],
+            DayType::Sunday | DayType::Holiday => self.hours[2],
+        };
+        (i16::from(from)..i16::from(to)).contains(&i16::from(local.hour()))
+    }
+
+    /// What a set point has to be within.
+    #[must_use]
+    pub fn band(&self, in_use: bool) -> Band {
+        if in_use { self.comfort } else { self.limits }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_whole_and_in_order() {
+        let hours = |from, to| Some(Hours { from, to });
+        let cases =
+            [("7-19", hours(7, 19)), ("0-24", hours(0, 24)), ("0-0", hours(0, 0)), ("19-7", None), ("7", None), ("7-25", None), ("", None)];
+        for (text, wanted) in cases {
+            assert_eq!(Hours::parse(text), wanted, "{text}");
+        }
+    }
+}
