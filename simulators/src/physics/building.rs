@@ -151,8 +151,9 @@ impl Building {
         let kind = &self.kind;
         let setback = if presence > 0.08 { 0.0 } else { kind.setback_k };
         match moment.controls.set_point(self.plan.asset.as_deref()) {
-            // One commanded temperature serves both; two kelvin between them keep the plants from working against each other.
-            Some(c) => (c.min(kind.cooling_c - 2.0) - setback, c.max(kind.heating_c + 2.0) + setback),
+            // A commanded temperature takes the place of the nearer set point; two kelvin between the two keep the plants from working against each other.
+            Some(c) if c - kind.heating_c <= kind.cooling_c - c => (c - setback, kind.cooling_c.max(c + 2.0) + setback),
+            Some(c) => (kind.heating_c.min(c - 2.0) - setback, c + setback),
             None => (kind.heating_c - setback, kind.cooling_c + setback),
         }
     }
