@@ -22,6 +22,7 @@ pub mod lines;
 pub mod mqtt;
 pub mod outbox;
 pub mod rank;
+pub mod regulation;
 pub mod reload;
 pub mod report;
 pub mod restating;

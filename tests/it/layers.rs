@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["domain"]),
     ("config", &["domain"]),
     ("lines", &["domain"]),
+    ("regulation", &["domain"]),
     ("store", &["domain", "ledger", "alerts", "accounting", "lines"]),
     ("savings", &["domain"]),
     ("claims", &["domain", "accounting", "alerts", "store", "savings"]),
@@ -66,7 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Values in, values out: what the pure modules never name.
 const IMPURE: [&str; 10] =
     ["tokio", "serde", "tracing", "rusqlite", "rumqttc", "std::fs", "std::io", "std::net", "SystemTime", "Instant::now"];
-const PURE: [&str; 4] = ["domain", "ledger", "accounting", "alerts"];
+const PURE: [&str; 5] = ["domain", "ledger", "accounting", "alerts", "regulation"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -1,0 +1,318 @@
+//! The one command that each asset has, from its making to its end.
+//!
+//! Never sends by itself and never reads a clock; what has to be stored comes out as [`Move`]s. Invariants: a command's id is a function of the asset and the
+//! time of the decision, a command goes out only while it is valid, and when its validity is over the asset is taken to be back at its plan.
+
+use crate::domain::assets::{Asset, Mode};
+use crate::domain::entity::named;
+use crate::domain::units::{HOUR_MS, MINUTE_MS, Millis};
+
+use super::guard::{self, Hand, Refused, Standing};
+use super::rules::Wish;
+
+/// How long a command holds. An asset that hears no more reverts to its plan after this time at most.
+pub const VALIDITY_MS: i64 = 2 * HOUR_MS;
+/// A command that goes on being wanted is renewed when this much of its validity is left.
+const RENEW_MS: i64 = HOUR_MS;
+/// A command without a result is sent again after this time.
+pub const RESEND_MS: i64 = 15 * MINUTE_MS;
+/// And after this time somebody is told.
+pub const UNANSWERED_MS: i64 = 45 * MINUTE_MS;
+/// A person may hold an asset for so long.
+pub const HOLD_HOURS_MAX: i64 = 7 * 24;
+
+named! {
+    /// How far a command has come.
+    Stage {
+        /// Written down only (mode advise).
+        Advised = "advised",
+        /// Waits for a person (mode approve).
+        Proposed = "proposed",
+        /// Sent, or about to be; no result yet.
+        Waiting = "waiting",
+        Accepted = "accepted",
+        Refused = "refused",
+    }
+}
+
+named! {
+    /// Who asked.
+    Asker {
+        Rules = "rules",
+        Operator = "operator",
+    }
+}
+
+/// A command, in the asset's unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    pub id: String,
+    /// None: back to the asset's own plan.
+    pub value: Option<f64>,
+    pub from: Millis,
+    pub until: Millis,
+    pub asker: Asker,
+    pub reason: String,
+    pub stage: Stage,
+    /// When it was last sent by this process.
+    pub sent: Option<Millis>,
+}
+
+/// An asset's place at the desk.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Place {
+    pub order: Option<Order>,
+    /// When the commanded set point last changed.
+    pub changed: Option<Millis>,
+    /// A person holds it at this set point, until then.
+    pub holds: Option<(f64, Millis)>,
+    /// What a person said instead of the zone folder's mode.
+    pub mode: Option<Mode>,
+    /// Since when the alert of a missing result fires.
+    pub unanswered: Option<Millis>,
+}
+
+/// Something that happened at the desk, to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    /// Empty for all of them.
+    pub asset: String,
+    pub at: Millis,
+    /// Who asked, what, why, with which outcome: the audit log's entry.
+    pub who: String,
+    pub what: String,
+    pub why: String,
+    pub outcome: String,
+    /// The command as it is from now on.
+    pub order: Option<Order>,
+    /// The asset's answer to it, if that is what happened.
+    pub reply: Option<Reply>,
+}
+
+/// What an asset says to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Accepted,
+    /// With the cause.
+    Refused(String),
+}
+
+impl Place {
+    #[must_use]
+    pub fn standing(&self, now: Millis) -> Standing {
+        let order = self.order.as_ref().filter(|order| order.stage != Stage::Refused && now < order.until);
+        Standing { value: order.and_then(|order| order.value), changed: self.changed }
+    }
+
+    #[must_use]
+    pub fn mode(&self, asset: &Asset) -> Mode {
+        self.mode.unwrap_or(asset.mode)
+    }
+
+    /// What a person has said about it.
+    #[must_use]
+    pub fn hand(&self, stopped: bool) -> Hand {
+        Hand { stopped, holds: self.holds }
+    }
+
+    /// A strategy's decision at `now`: nothing where all stays as it is. What is refused for the same reason again and again is silent.
+    pub fn decide(&mut self, asset: &Asset, wish: Option<&Wish>, (stopped, in_use): (bool, bool), now: Millis) -> Option<Order> {
+        let (standing, hand) = (self.standing(now), self.hand(stopped));
+        if let Some((value, until)) = self.holds.filter(|(_, until)| now < *until) {
+            let reason = format!("an operator holds it until {} ms", until.0);
+            return self.wants_renewal(Some(value), now).then(|| self.issue(asset, Some(value), (Asker::Operator, reason), now));
+        }
+        self.holds = None;
+        let (ruled, reason) = match wish {
+            Some(&Wish { value, reason }) => {
+                (guard::strategy(asset, value, (standing, hand, in_use), now).map(|(value, by)| (Some(value), by)), reason)
+            }
+            None if standing.value.is_some() => {
+                (guard::release(asset, standing, hand, now).map(|()| (None, None)), "its own plan is as good")
+            }
+            None => return None,
+        };
+        let (value, changed_by) = match ruled {
+            Ok(ruled) => ruled,
+            // What stands is not given up because it may not change yet.
+            Err(Refused::Dwells { .. }) if standing.value.is_some() => (standing.value, None),
+            Err(_) => return None,
+        };
+        if !self.wants_renewal(value, now) {
+            return None;
+        }
+        let reason = changed_by.map_or_else(|| reason.to_owned(), |by| format!("{reason}; held by its {by}"));
+        Some(self.issue(asset, value, (Asker::Rules, reason), now))
+    }
+
+    /// Whether a new command is due for the asset to be at `value`.
+    fn wants_renewal(&self, value: Option<f64>, now: Millis) -> bool {
+        match &self.order {
+            Some(order) if order.value == value && now < order.until => value.is_some() && order.until.ms_since(now) <= RENEW_MS,
+            Some(_) => true,
+            None => value.is_some(),
+        }
+    }
+
+    /// Makes the command that takes the place of the one before.
+    pub fn issue(&mut self, asset: &Asset, value: Option<f64>, (asker, reason): (Asker, String), now: Millis) -> Order {
+        let before = self.standing(now).value;
+        let stage = match (asker, self.mode(asset)) {
+            (Asker::Operator, _) | (Asker::Rules, Mode::Automatic) => Stage::Waiting,
+            (Asker::Rules, Mode::Approve) => Stage::Proposed,
+            (Asker::Rules, Mode::Advise) => Stage::Advised,
+        };
+        if before != value {
+            self.changed = Some(now);
+        }
+        // Two decisions at one time are two commands: a person may be as quick as the rules.
+        let before_at_once = self.order.as_ref().filter(|order| order.from == now);
+        let id = before_at_once.map_or_else(|| format!("{}@{}", asset.id, now.0), |order| format!("{}b", order.id));
+        let order = Order { id, value, from: now, until: now.plus_ms(VALIDITY_MS), asker, reason, stage, sent: None };
+        self.order = Some(order.clone());
+        order
+    }
+
+    /// Gives the asset back to its plan, because a person said so; nothing where it is there already.
+    pub fn revert(&mut self, asset: &Asset, reason: &str, now: Millis) -> Option<Order> {
+        self.holds = None;
+        self.standing(now).value?;
+        let commanded = self.order.as_ref().is_some_and(|order| matches!(order.stage, Stage::Waiting | Stage::Accepted));
+        if commanded {
+            return Some(self.issue(asset, None, (Asker::Operator, reason.to_owned()), now));
+        }
+        self.order = None;
+        None
+    }
+
+    /// A person says yes to what is proposed: the command goes out as of now.
+    pub fn approve(&mut self, now: Millis) -> Option<Order> {
+        let order = self.order.as_mut().filter(|order| order.stage == Stage::Proposed && now < order.until)?;
+        (order.stage, order.from, order.until) = (Stage::Waiting, now, now.plus_ms(VALIDITY_MS));
+        Some(order.clone())
+    }
+
+    /// An asset's answer; nothing where it was known, or is about an earlier command.
+    pub fn answered(&mut self, id: &str, accepted: bool) -> Option<Order> {
+        let order = self.order.as_mut().filter(|order| order.id == id && order.stage == Stage::Waiting)?;
+        order.stage = if accepted { Stage::Accepted } else { Stage::Refused };
+        Some(order.clone())
+    }
+
+    /// The command, if it has to go out now: first of all, or again because there is no result.
+    pub fn to_send(&mut self, now: Millis) -> Option<Order> {
+        let order = self.order.as_mut().filter(|order| order.stage == Stage::Waiting && now < order.until)?;
+        if order.sent.is_some_and(|sent| now.ms_since(sent) < RESEND_MS) {
+            return None;
+        }
+        order.sent = Some(now);
+        Some(order.clone())
+    }
+
+    /// Whether a result has been missing for too long.
+    #[must_use]
+    pub fn is_unanswered(&self, now: Millis) -> bool {
+        self.order.as_ref().is_some_and(|order| order.stage == Stage::Waiting && UNANSWERED_MS <= now.ms_since(order.from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::tests::asset;
+    use super::*;
+
+    const QUARTER_MS: i64 = 15 * MINUTE_MS;
+
+    fn wish(value: f64) -> Wish {
+        Wish { value, reason: "because" }
+    }
+
+    fn at(quarters: i64) -> Millis {
+        Millis(1_000 * HOUR_MS + quarters * QUARTER_MS)
+    }
+
+    /// The commands of consecutive quarters under one wish, in quarters since the first, each answered at once.
+    fn issued(place: &mut Place, asset: &Asset, wish: Option<&Wish>, quarters: std::ops::Range<i64>) -> Vec<(i64, Option<f64>)> {
+        let mut found = Vec::new();
+        for quarter in quarters {
+            if let Some(order) = place.decide(asset, wish, (false, true), at(quarter)) {
+                assert_eq!(order.until.ms_since(order.from), VALIDITY_MS);
+                place.answered(&order.id, true);
+                found.push((quarter, order.value));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_wish_that_lasts_is_renewed_before_its_validity_is_over() {
+        let mut place = Place::default();
+        assert_eq!(issued(&mut place, &asset(), Some(&wish(21.0)), 0..9), [(0, Some(21.0)), (4, Some(21.0)), (8, Some(21.0))]);
+        // The end of the wish gives the asset back, once.
+        assert_eq!(issued(&mut place, &asset(), None, 9..20), [(9, None)]);
+    }
+
+    #[test]
+    fn a_change_waits_for_its_dwell_time_and_what_stands_stays() {
+        let mut place = Place::default();
+        assert_eq!(issued(&mut place, &asset(), Some(&wish(21.0)), 0..1), [(0, Some(21.0))]);
+        assert_eq!(issued(&mut place, &asset(), Some(&wish(23.0)), 1..6), [(4, Some(23.0))]);
+    }
+
+    #[test]
+    fn what_a_person_must_see_first_is_not_sent() {
+        for (mode, stage) in [(Mode::Advise, Stage::Advised), (Mode::Approve, Stage::Proposed)] {
+            let (mut place, asset) = (Place::default(), Asset { mode, ..asset() });
+            let order = place.decide(&asset, Some(&wish(21.0)), (false, true), at(0)).unwrap();
+            assert_eq!((order.stage, place.to_send(at(0))), (stage, None));
+            assert_eq!(place.approve(at(1)).is_some(), mode == Mode::Approve);
+            assert_eq!(place.to_send(at(1)).is_some(), mode == Mode::Approve);
+            assert_eq!(place.approve(at(1)), None, "once");
+        }
+    }
+
+    #[test]
+    fn a_missing_result_is_asked_for_again_until_the_validity_is_over() {
+        let mut place = Place::default();
+        let order = place.decide(&asset(), Some(&wish(21.0)), (false, true), at(0)).unwrap();
+        let sent: Vec<bool> = (0..10).map(|quarter| place.to_send(at(quarter)).is_some()).collect();
+        assert_eq!(sent, [true, true, true, true, true, true, true, true, false, false]);
+        let told: Vec<bool> = (0..5).map(|quarter| place.is_unanswered(at(quarter))).collect();
+        assert_eq!(told, [false, false, false, true, true]);
+        assert_eq!(place.standing(at(8)).value, None, "by then the asset is back at its plan");
+        assert_eq!(place.answered(&order.id, true).map(|order| order.stage), Some(Stage::Accepted));
+        assert_eq!(place.answered(&order.id, false), None, "the first result counts");
+        assert_eq!(place.answered("other", true), None);
+    }
+
+    #[test]
+    fn a_restored_command_goes_out_at_once_but_never_after_its_validity() {
+        let (mut place, mut late) = (Place::default(), Place::default());
+        let order = place.decide(&asset(), Some(&wish(21.0)), (false, true), at(0)).unwrap();
+        late.order = Some(order.clone());
+        assert_eq!(place.to_send(at(7)).map(|order| order.id), Some(order.id));
+        assert_eq!(late.to_send(at(8)), None);
+    }
+
+    #[test]
+    fn a_refused_command_stands_for_nothing_and_is_tried_again_later() {
+        let mut place = Place::default();
+        let order = place.decide(&asset(), Some(&wish(21.0)), (false, true), at(0)).unwrap();
+        place.answered(&order.id, false);
+        assert_eq!(place.standing(at(1)).value, None);
+        assert_eq!(issued(&mut place, &asset(), Some(&wish(21.0)), 1..6), [(4, Some(21.0))]);
+    }
+
+    #[test]
+    fn a_person_holds_an_asset_until_the_time_is_up_and_a_stop_reverts_it() {
+        let (mut place, asset) = (Place { holds: Some((27.5, at(10))), ..Place::default() }, asset());
+        assert_eq!(
+            issued(&mut place, &asset, Some(&wish(21.0)), 0..14),
+            [(0, Some(27.5)), (4, Some(27.5)), (8, Some(27.5)), (10, Some(21.0))]
+        );
+        let order = place.revert(&asset, "stopped", at(14)).unwrap();
+        assert_eq!((order.value, order.stage), (None, Stage::Waiting));
+        assert_eq!(place.revert(&asset, "stopped", at(14)), None, "harmless twice");
+        assert_eq!(place.decide(&asset, Some(&wish(21.0)), (true, true), at(15)), None);
+    }
+}
