@@ -72,6 +72,8 @@ pub struct CollectOptions {
     pub data: PathBuf,
     pub broker: Broker,
     pub batch: BatchLimits,
+    /// Whether assets are regulated, as far as their modes let them be.
+    pub regulate: bool,
     /// Where time series go besides; none for nowhere.
     pub influx: Option<Influx>,
     /// Where metrics and health are served; none for nowhere.
@@ -101,7 +103,7 @@ pub async fn run(
 ) -> Result<Summary, CollectError> {
     let ZoneFolder { zone, alert_rules, factors, tariff } = options.folder;
     let filter = topic::filter(zone.id());
-    let zone_folder = options.zone;
+    let (zone_folder, regulates) = (options.zone, options.regulate);
     let data = options.data;
     // First of all: a port that is taken is told before the data folder is.
     let listener = match options.http {
@@ -114,6 +116,7 @@ pub async fn run(
     let opening = threads::start("engine", move || {
         let mut engine = Engine::open(&folder, zone, (factors, tariff), alert_rules, wall_now())?;
         engine.set_outbox(target.as_deref(), wall_now())?;
+        engine.set_regulation(regulates);
         Ok::<Engine, EngineError>(engine)
     });
     let engine = opening?.wait().await??;
@@ -310,6 +313,7 @@ impl Shell {
                         self.commit()?;
                         commit_at = None;
                         self.job = Job::take(&mut self.engine, &self.zone_folder)?;
+                        self.commit()?;
                     }
                 }
                 // A job goes on with the folder it began with.

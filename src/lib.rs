@@ -20,6 +20,7 @@ pub mod influx;
 pub mod ledger;
 pub mod lines;
 pub mod mqtt;
+pub mod operating;
 pub mod outbox;
 pub mod rank;
 pub mod regulation;

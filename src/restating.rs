@@ -1,4 +1,4 @@
-//! What commands ask a running collector for, between its batches: restatements in slices, and what `claiming` keeps at once.
+//! What commands ask a running collector for, between its batches: restatements in slices, and what `claiming` and `operating` do at once.
 //!
 //! Never decides what changes: that is the engine's. A restatement's request and answer are made and read here only.
 
@@ -9,6 +9,7 @@ use crate::config::zone_folder;
 use crate::domain::units::Millis;
 use crate::engine::restate::Restatement;
 use crate::engine::{Engine, EngineError};
+use crate::operating::{self, REGULATE};
 use crate::store::request::{Answer, Request};
 
 /// Requests that take a few milliseconds each and are dealt with in one turn.
@@ -56,13 +57,17 @@ impl Job {
     pub fn take(engine: &mut Engine, folder: &Path) -> Result<Option<Job>, EngineError> {
         for _ in 0..SHORT_AT_ONCE {
             let Some(request) = engine.store().take_request()? else { return Ok(None) };
-            let answer = match claiming::keep(engine.store(), &request.kind, &request.arguments)? {
-                Some(Ok(())) => Answer::Done(String::new()),
-                Some(Err(reason)) => Answer::Failed(reason),
-                None => match Job::begin(engine, folder, &request)? {
-                    Ok(restatement) => return Ok(Some(Job { id: request.id, restatement })),
-                    Err(reason) => Answer::Failed(reason),
-                },
+            let answer = if request.kind == REGULATE {
+                operating::operate(engine, &request.arguments)?.map_or_else(Answer::Failed, Answer::Done)
+            } else {
+                match claiming::keep(engine.store(), &request.kind, &request.arguments)? {
+                    Some(Ok(())) => Answer::Done(String::new()),
+                    Some(Err(reason)) => Answer::Failed(reason),
+                    None => match Job::begin(engine, folder, &request)? {
+                        Ok(restatement) => return Ok(Some(Job { id: request.id, restatement })),
+                        Err(reason) => Answer::Failed(reason),
+                    },
+                }
             };
             engine.store().answer_request(request.id, &answer)?;
         }

@@ -14,6 +14,9 @@ pub const BROKER_RULE: &str = "broker-disconnected";
 /// The rule of the alert that the shell raises when `InfluxDB` refuses the token; its subject is the zone.
 pub const OUTBOX_RULE: &str = "influx-refused";
 
+/// The rule of the alert that an asset's results are missing; its subject is the asset.
+pub const RESULT_RULE: &str = "command-unanswered";
+
 /// An alert's change, to be stored, logged and published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {

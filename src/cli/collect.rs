@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Serve /metrics, /healthz and /readyz on this address, such as 127.0.0.1:9464.
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
+    /// Decide nothing and command no asset, whatever assets.toml says.
+    #[arg(long)]
+    no_regulation: bool,
     /// End when no message has come for this many seconds.
     #[arg(long, value_name = "SECONDS")]
     exit_when_idle: Option<f64>,
@@ -69,6 +72,7 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         folder,
         zone: settings.zone,
         data: settings.data,
+        regulate: !arguments.no_regulation,
         broker: settings.broker,
         batch: settings.batch,
         influx: settings.influx,

@@ -15,6 +15,7 @@ mod export;
 mod influx;
 mod output;
 mod rank;
+mod regulate;
 mod report;
 mod restate;
 mod savings;
@@ -74,6 +75,11 @@ enum Command {
     Export(export::Arguments),
     /// Recompute carbon, standard coal and cost with the zone folder's present factors and tariff; the old figures stay readable with --as-known-on.
     Restate(restate::Arguments),
+    /// Watch and steer what assets are told: status, stop, override, approve.
+    Regulate(regulate::Arguments),
+    /// Who asked what of which asset, why, and with which outcome.
+    #[command(subcommand)]
+    Audit(regulate::Audit),
     /// Copy a data folder's ledger as of one moment, while its collector runs or not.
     Backup(BackupArguments),
     /// Prepare the InfluxDB that collect and demo write to.
@@ -241,6 +247,8 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         Command::Explain(arguments) => explain::execute(&arguments)?,
         Command::Export(arguments) => export::execute(&arguments)?,
         Command::Restate(arguments) => restate::execute(&arguments)?,
+        Command::Regulate(arguments) => regulate::execute(&arguments)?,
+        Command::Audit(subject) => return regulate::audit(&subject),
         Command::Backup(arguments) => {
             let bytes = store::backup::backup(&arguments.data, &arguments.to)?;
             output::line(&format!("{bytes} bytes in {}", arguments.to.display()))?;

@@ -4,13 +4,13 @@
 
 use std::collections::VecDeque;
 
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{CollectError, Shell, alert_line, wall_now};
 use crate::alerts::Change;
 use crate::engine::Effects;
 use crate::mqtt::Publication;
-use crate::wire::{encode, topic};
+use crate::wire::{assets, encode, topic};
 
 /// Publications that wait; beyond, the oldest go.
 const PUBLICATIONS_MAX: usize = 100_000;
@@ -42,6 +42,20 @@ impl Shell {
             debug!(gateway = %ask.gateway, meter = %ask.meter, from = %encode::rfc3339(ask.from, tz), "asking for missing readings");
             let payload = encode::backfill(&ask.meter, ask.from, ask.to, tz);
             Self::publish(&mut self.publications, topic::backfill(zone.id(), &ask.gateway), payload, false);
+        }
+        for (asset, order) in effects.commands {
+            let asset = &zone.assets()[asset];
+            let command = assets::Command {
+                id: &order.id,
+                asset: &asset.id,
+                value: order.value,
+                unit: &asset.unit,
+                from: encode::rfc3339(order.from, tz),
+                until: encode::rfc3339(order.until, tz),
+                reason: &order.reason,
+            };
+            info!(asset = %asset.id, id = order.id, value = order.value, reason = order.reason, "command");
+            Self::publish(&mut self.publications, topic::command(zone.id(), &asset.id), assets::encode(&command), false);
         }
         if let Some(now) = effects.done {
             Self::publish(&mut self.publications, topic::clock_done(zone.id()), encode::clock_done(now, tz), false);

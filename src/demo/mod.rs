@@ -103,6 +103,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
         data: options.data.clone(),
         broker: settings.broker,
         batch: settings.batch,
+        regulate: false,
         influx: settings.influx,
         http: settings.http,
         drain: DRAIN_MAX,

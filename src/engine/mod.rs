@@ -7,6 +7,7 @@ mod channel;
 mod drivers;
 mod in_force;
 mod readings;
+pub mod regulate;
 pub mod rejection;
 pub mod reload;
 pub mod restate;
@@ -37,6 +38,7 @@ use crate::store::{Store, StoreError};
 use crate::wire::decode::{self, Message};
 use channel::{Grid, RegisterChannel};
 use in_force::{Desk, InForce};
+use regulate::{Outgoing, Regulation};
 use rejection::Rejection;
 use sums::SumWatch;
 
@@ -126,6 +128,7 @@ pub struct Ask {
 pub struct Effects {
     pub transitions: Vec<Transition>,
     pub asks: Vec<Ask>,
+    pub commands: Vec<Outgoing>,
     /// Books and years for which the ledger goes on with factors that differ from the zone folder's.
     pub changed_factors: Vec<(Book, i16)>,
     /// A lock-step tick that was reached.
@@ -172,6 +175,9 @@ pub struct Engine {
     /// Rows of weather gauges.
     weather: Vec<RowId>,
     savings: Keeper,
+    regulation: Regulation,
+    /// Somebody asked for something that the next commit has to send.
+    told: bool,
     /// Since when the outbox's alert fires.
     outbox_held_since: Option<Millis>,
     batch: Batch,
@@ -213,8 +219,9 @@ impl Engine {
                 }
                 ClockMode::Wall => self.count("clock_ignored", 1),
             },
-            // Nothing is regulated yet: no command is one's own, and no result is waited for.
-            Ok(Message::Command { .. } | Message::Outcome { .. } | Message::NotForUs) => {}
+            Ok(Message::Command { asset, command }) => self.hear_command(asset, &command)?,
+            Ok(Message::Outcome { asset, outcome }) => self.take_outcome(asset, &outcome, wall)?,
+            Ok(Message::NotForUs) => {}
             Err(refusal) => self.rejected.push(refusal.into()),
         }
         if !self.rejected.is_empty() {
@@ -226,7 +233,7 @@ impl Engine {
     /// Whether a commit would write anything or tell anyone.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.batch.is_empty() || self.effects.done.is_some()
+        !self.batch.is_empty() || self.effects.done.is_some() || self.told
     }
 
     /// Whether somebody waits for the commit, or the batch is full.
@@ -258,6 +265,8 @@ impl Engine {
             // Stored and told with the next commit, as every alert.
             self.batch.transitions.append(&mut self.savings.transitions);
         }
+        self.told = false;
+        effects.commands = self.regulate()?;
         Ok(effects)
     }
 

@@ -26,6 +26,10 @@ pub enum Rejection {
         "clock says {now_ms} ms, next {next_ms} ms; wanted at most 20 years ahead of the wall clock and steps of at most 32 days; correct the fleet's --from"
     )]
     ClockTooFar { now_ms: i64, next_ms: i64 },
+    #[error("asset {asset}: command {id} is none that this collector sent; find who else may write commands to the broker")]
+    ForgedCommand { asset: String, id: String },
+    #[error("asset {asset}: the result of {id} is about no command to it; wanted the id of one, on the asset's own topic")]
+    StrangeResult { asset: String, id: String },
     #[error("meter {meter}: the event's closing and opening name no register of it; name the item of meters.csv in both")]
     SwapWithoutRegister { meter: String },
 }
@@ -46,6 +50,8 @@ impl Rejection {
             Rejection::Gauge { .. } => "gauge_not_a_number",
             Rejection::Superseded { .. } => "superseded",
             Rejection::SwapWithoutRegister { .. } => "swap_without_register",
+            Rejection::ForgedCommand { .. } => "forged_command",
+            Rejection::StrangeResult { .. } => "strange_result",
             Rejection::ClockTooFar { .. } => "clock_too_far",
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{Engine, EngineError};
 use crate::accounting::YearFactors;
-use crate::alerts::{BROKER_RULE, Change, OUTBOX_RULE, Transition};
+use crate::alerts::{BROKER_RULE, Change, OUTBOX_RULE, RESULT_RULE, Transition};
 use crate::claims::watch;
 use crate::domain::alert_rules::{AlertRules, RuleHead, Severity, ThresholdRule};
 use crate::domain::channel::ChannelId;
@@ -59,10 +59,11 @@ impl Engine {
     pub fn reload(self, folder: &Path, zone: Zone, accounts: (FactorSet, Tariff), rules: AlertRules) -> Result<Engine, EngineError> {
         let ids = self.zone.gateways().iter().map(|gateway| gateway.id.clone());
         let heard: Vec<Box<str>> = ids.zip(&self.statuses).filter(|(_, heard)| **heard).map(|(id, _)| id).collect();
-        let Engine { store, wall, fed, next, heard_from, .. } = self;
+        let Engine { store, wall, fed, next, heard_from, regulation, .. } = self;
         let mut engine = Engine::over(store, folder, zone, accounts, rules, wall)?;
         engine.fed = fed;
         engine.next = next;
+        engine.set_regulation(regulation.is_on());
         engine.heard_from = engine.heard_from.max(heard_from);
         for gateway in heard {
             if let Some(index) = engine.zone.gateway_of(&gateway) {
@@ -99,6 +100,7 @@ impl Engine {
         let threshold = |known: &ThresholdRule| is(&known.head) && known.subjects.iter().any(|of| of.watched.id(&self.zone) == subject);
         [BROKER_RULE, OUTBOX_RULE].contains(&rule.as_str())
             || watch::is_of_savings(rule)
+            || (rule == RESULT_RULE && self.zone.assets().iter().any(|asset| *asset.id == **subject))
             || self.rules.thresholds.iter().any(threshold)
             || self.rules.stale.as_ref().is_some_and(|known| is(&known.head) && meter.is_some())
             || self.rules.gateway.as_ref().is_some_and(|known| is(&known.head) && self.zone.gateway_of(subject).is_some())

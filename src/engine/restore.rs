@@ -8,6 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::channel::{Grid, RegisterChannel, Sharing};
 use super::drivers::drivers;
 use super::in_force::InForce;
+use super::regulate::Regulation;
 use super::sums::{Positions, SubjectPlace, SumWatch};
 use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState, Watch};
 use crate::accounting::{Book, YearFactors};
@@ -95,6 +96,8 @@ impl Engine {
             broker_lost_since: None,
             weather: Vec::new(),
             savings: Keeper::default(),
+            regulation: Regulation::restored(&store, zone.assets())?,
+            told: false,
             outbox_held_since: None,
             batch: Batch::default(),
             effects: Effects::default(),

@@ -15,6 +15,7 @@ pub mod outbox;
 pub mod prices;
 pub mod read;
 mod readings;
+pub mod regulation;
 pub mod request;
 pub mod restate;
 pub mod restore;
@@ -139,6 +140,7 @@ impl Store {
             seen => return Err(StoreError::Version { file: file.to_owned(), seen }),
         }
         transaction.execute_batch(include_str!("views.sql"))?;
+        transaction.execute_batch(include_str!("regulation.sql"))?;
         transaction.execute_batch(include_str!("savings_views.sql"))?;
         transaction.execute_batch(include_str!("accounts_views.sql"))?;
         transaction.commit()?;

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::truth::Truth;
 use super::{Finding, Tally, VerifyError};
-use crate::alerts::BROKER_RULE;
+use crate::alerts::{BROKER_RULE, RESULT_RULE};
 
 /// Two alerts of one rule and subject are the same if their conditions began within this time.
 const SAME_MS: i64 = 3_600_000;
@@ -13,10 +13,10 @@ const SAME_MS: i64 = 3_600_000;
 const WANTED_WITH_FAULTS: f64 = 0.95;
 
 pub fn check(connection: &Connection, truth: &Truth) -> Result<Vec<Finding>, VerifyError> {
-    // The fleet cannot owe what the broker does to the collector, and knows of no sums of meters.
-    let sql = "SELECT rule, subject, since FROM alert_row WHERE rule <> ?1 AND subject NOT IN (SELECT entity FROM part_entity)";
+    // The fleet cannot owe what the broker does to the collector and its commands, and knows of no sums of meters.
+    let sql = "SELECT rule, subject, since FROM alert_row WHERE rule NOT IN (?1, ?2) AND subject NOT IN (SELECT entity FROM part_entity)";
     let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([BROKER_RULE], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement.query_map([BROKER_RULE, RESULT_RULE], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let raised: Vec<(String, String, i64)> = rows.collect::<Result<_, _>>()?;
     let owed: Vec<(String, String, i64)> =
         truth.alerts.iter().map(|alert| (alert.rule.clone(), alert.subject.clone(), alert.since)).collect();

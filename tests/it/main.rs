@@ -32,6 +32,7 @@ mod parts;
 mod rank;
 mod readers;
 mod register_cases;
+mod regulation;
 mod reload;
 mod replay;
 mod restart;

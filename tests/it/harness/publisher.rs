@@ -64,7 +64,7 @@ impl Publisher {
                 changed.notify_all();
             }
         });
-        for filter in ["clock/done", "alert/#", "gw/+/backfill", "gw/+/status"] {
+        for filter in ["clock/done", "alert/#", "gw/+/backfill", "gw/+/status", "asset/+/command"] {
             client.subscribe(format!("nengtan/{zone}/{filter}"), QoS::AtLeastOnce).unwrap();
         }
         let publisher = Publisher { zone: zone.to_owned(), client, seen, sent: 0, polling: Some(polling) };
