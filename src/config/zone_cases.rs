@@ -127,11 +127,13 @@ fn rules_know_their_meters_and_levels() {
     let folder = good("shared-parent");
     let (zone, rules) = (&folder.zone, &folder.alert_rules);
     let load: Vec<_> = rules.thresholds[0].subjects.iter().map(|s| (s.watched.id(zone), s.raise_above, s.clear_below)).collect();
-    // Entry meters with a register; the virtual meter C-V publishes nothing.
+    // Entry meters with a register; the virtual meter C-V is not named.
     assert_eq!(load, [("F-1", 4_250.0, 4_000.0), ("A-1", 1_700.0, 1_600.0), ("B-1", 510.0, 480.0)]);
     let demand = &rules.thresholds[1];
     assert_eq!((demand.head.severity, demand.hold_ms, demand.subjects.len()), (Severity::Critical, 0, 1));
     assert_eq!(demand.subjects[0].register, zone.channel_of("B-1", "active_energy_import_kwh").map(|channel| channel.id));
+    let loss: Vec<_> = rules.thresholds[2].subjects.iter().map(|s| s.watched.id(zone)).collect();
+    assert_eq!(loss, ["SUB-2", "A-1-residual", "C-V"], "a meter, a residual and a virtual meter");
     assert_eq!(rules.stale.as_ref().map(|rule| rule.after_ms), Some(HOUR_MS));
     assert_eq!(rules.gateway.as_ref().map(|rule| &*rule.head.id), Some("gateway-offline"));
 }
