@@ -4,6 +4,7 @@
 //! is up is gone with the step that begins then.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::iter::Peekable;
 
 use crate::physics::controls::Controls;
 use crate::wire::{Answer, Command};
@@ -66,6 +67,13 @@ impl Assets {
         }
         state.answers.push_back(answer.clone());
         Some(answer)
+    }
+
+    /// Takes what was taken up to `now_ms` in an earlier part of the run, and answers nobody.
+    pub fn take_again<'c>(&mut self, taken: &mut Peekable<impl Iterator<Item = &'c (i64, Command)>>, now_ms: i64) {
+        while let Some((at_ms, command)) = taken.next_if(|(at_ms, _)| *at_ms <= now_ms) {
+            self.take(&command.asset, command.clone(), *at_ms);
+        }
     }
 
     /// Sets what holds in the step from `from_ms` to `to_ms`. A command holds for whole steps: from the first that begins at its `from` or later.
@@ -164,6 +172,20 @@ mod tests {
         }
         assert_eq!(held(&mut assets, &mut controls, 50).0, Some(20.0));
         assert_eq!(assets.take("c", command("8", Some(20.0), (0, 90)), 0), None);
+    }
+
+    #[test]
+    fn what_was_taken_before_is_taken_again_at_its_time() {
+        let (mut assets, mut controls) = (assets(), Controls::default());
+        let before = [(0, command("1", Some(20.0), (0, 90))), (10, command("2", None, (10, 90))), (20, command("3", Some(24.0), (20, 90)))];
+        let mut taken = before.iter().peekable();
+        let seen = [0, 10, 20].map(|from_ms| {
+            assets.take_again(&mut taken, from_ms);
+            held(&mut assets, &mut controls, from_ms).0
+        });
+        assert_eq!(seen, [Some(20.0), None, Some(24.0)]);
+        let again = assets.take("a", before[0].1.clone(), 30).unwrap();
+        assert_eq!((again.at_ms, again.cause), (0, None), "it is remembered");
     }
 
     #[test]

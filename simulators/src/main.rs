@@ -204,8 +204,20 @@ async fn scale(arguments: ScaleArguments) -> anyhow::Result<()> {
 
 async fn run(arguments: RunArguments, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let RunArguments { zone, broker, seed, faults, speed, from, days, history, truth } = arguments;
-    let options =
-        RunOptions { zone, broker: broker.broker(), seed, faults, speed, from, days, history_months: history, resume_ms: None, truth };
+    let options = RunOptions {
+        zone,
+        broker: broker.broker(),
+        seed,
+        faults,
+        speed,
+        from,
+        days,
+        history_months: history,
+        resume_ms: None,
+        taken: Vec::new(),
+        lockstep: false,
+        truth,
+    };
     let mut logged_day = 0;
     let summary = runner::run(
         options,

@@ -16,6 +16,7 @@ use crate::roster::Roster;
 use crate::simulation::{Publication, Simulation, Topic};
 use crate::truth::{Tally, file};
 use crate::window::{DAY_MS, Slice, Window};
+pub use crate::wire::Command;
 use crate::wire::{Backfill, Clock};
 use crate::zone::{AlertRules, Fault, Zone};
 
@@ -39,6 +40,10 @@ pub struct RunOptions {
     pub history_months: u32,
     /// Goes on with a run of the same options that was stopped: up to here everything has been published and taken in.
     pub resume_ms: Option<i64>,
+    /// Commands that assets took in the part that was published already, in order, each with the asset's clock of then, ms.
+    pub taken: Vec<(i64, Command)>,
+    /// Waits for the collector after each step at any speed: who commands assets is then always heard in the same step.
+    pub lockstep: bool,
     pub truth: Option<PathBuf>,
 }
 
@@ -122,8 +127,9 @@ pub async fn run(options: RunOptions, mut progress: impl FnMut(Progress) + Send,
     info!(zone = zone.id, gateways = roster.gateways.len(), meters = roster.meters.len(), "fleet online");
 
     let flows = vec![0.0; zone.channels.len()];
-    let mut run = Run { simulation, world, links, flows, speed: options.speed, stop };
-    let end_ms = run.play(options.resume_ms, &mut progress).await?;
+    let (speed, lockstep) = (options.speed, options.lockstep);
+    let mut run = Run { simulation, world, links, flows, speed, lockstep, stop };
+    let end_ms = run.play((options.resume_ms, &options.taken), &mut progress).await?;
     run.links.close().await?;
     write_truth(&run.simulation, &options, end_ms)?;
     Ok(Summary {
@@ -142,15 +148,20 @@ struct Run<'z> {
     /// Ledger units of the step per channel.
     flows: Vec<f64>,
     speed: Speed,
+    lockstep: bool,
     stop: watch::Receiver<bool>,
 }
 
 impl Run<'_> {
     /// Plays slice by slice; gives the simulated time at which it ended.
-    async fn play(&mut self, resume_ms: Option<i64>, progress: &mut (impl FnMut(Progress) + Send)) -> Result<i64, RunError> {
+    async fn play(
+        &mut self,
+        (resume_ms, taken): (Option<i64>, &[(i64, Command)]),
+        progress: &mut (impl FnMut(Progress) + Send),
+    ) -> Result<i64, RunError> {
         let window = self.simulation.window;
         self.simulation.prime();
-        let mut slice = self.catch_up(resume_ms).await?;
+        let mut slice = self.catch_up(resume_ms, taken).await?;
         self.tell_time(slice).await?;
         let mut pace = Pace::default();
         while slice.to_ms < window.to_ms && !*self.stop.borrow() {
@@ -180,10 +191,11 @@ impl Run<'_> {
     }
 
     /// Plays what an earlier part of the run has published already, without publishing it again.
-    async fn catch_up(&mut self, resume_ms: Option<i64>) -> Result<Slice, RunError> {
+    async fn catch_up(&mut self, resume_ms: Option<i64>, taken: &[(i64, Command)]) -> Result<Slice, RunError> {
         let window = self.simulation.window;
         let mut slice = Slice::before(&window);
         let mut offline = BTreeSet::new();
+        let mut taken = taken.iter().peekable();
         while resume_ms.is_some_and(|resume_ms| slice.next(&window).to_ms <= resume_ms.min(window.to_ms)) {
             slice = slice.next(&window);
             for (gateway, online) in self.simulation.connections(slice.from_ms) {
@@ -193,10 +205,13 @@ impl Run<'_> {
                     offline.insert(gateway)
                 };
             }
+            self.simulation.assets.take_again(&mut taken, slice.from_ms);
             self.pass_time(slice);
             self.simulation.leave(slice.to_ms);
             self.simulation.tick(slice.to_ms);
         }
+        // Those of the step that was under way are the next one's.
+        self.simulation.assets.take_again(&mut taken, slice.to_ms);
         for gateway in offline {
             steady(self.links.connect(gateway, false), &self.stop).await?;
         }
@@ -222,7 +237,7 @@ impl Run<'_> {
         let window = &self.simulation.window;
         let next_ms = slice.next(window).to_ms;
         let is_history = slice.to_ms <= window.live_from_ms && window.start_ms < window.live_from_ms;
-        let lockstep = self.speed == Speed::Max || is_history;
+        let lockstep = self.lockstep || self.speed == Speed::Max || is_history;
         unless_stopped(self.links.clock(Clock { now_ms: slice.to_ms, next_ms, lockstep }), &self.stop).await
     }
 

@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Live days; then the demo ends by itself [default: 366].
     #[arg(long)]
     days: Option<u32>,
+    /// Play the other world, in which nobody commands the zone's assets.
+    #[arg(long)]
+    no_regulation: bool,
     #[command(flatten)]
     influx: super::influx::Flags,
     /// error, warn, info, debug or trace.
@@ -64,7 +67,13 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         truth: arguments.data.join(TRUTH_NAME),
         data: arguments.data,
         resume: arguments.resume,
-        play: PlayWish { seed: arguments.seed, faults: arguments.faults, history_months: arguments.history, days: arguments.days },
+        play: PlayWish {
+            seed: arguments.seed,
+            faults: arguments.faults,
+            history_months: arguments.history,
+            days: arguments.days,
+            no_regulation: arguments.no_regulation,
+        },
         speed: arguments.speed,
         settings: arguments.influx.settings(),
     };

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::{CollectError, Shell, alert_line, wall_now};
 use crate::alerts::Change;
@@ -54,7 +54,8 @@ impl Shell {
                 until: encode::rfc3339(order.until, tz),
                 reason: &order.reason,
             };
-            info!(asset = %asset.id, id = order.id, value = order.value, reason = order.reason, "command");
+            metrics::counter!("nengtan_commands_total").increment(1);
+            debug!(asset = %asset.id, id = order.id, value = order.value, reason = order.reason, "command");
             Self::publish(&mut self.publications, topic::command(zone.id(), &asset.id), assets::encode(&command), false);
         }
         if let Some(now) = effects.done {

@@ -46,7 +46,7 @@ impl DaySummary {
         }
         let largest = "SELECT e.entity, n.name_en, SUM(e.tce_calorific) AS tce FROM energy_day e JOIN entity n ON n.entity = e.entity \
                        WHERE n.kind NOT IN ('zone', 'residual') AND e.ts_local LIKE ?1 GROUP BY e.entity ORDER BY tce DESC LIMIT 5";
-        let largest = query(&ledger, largest, &[date])?.rows;
+        let largest = query(&ledger, largest, std::slice::from_ref(&date))?.rows;
         let largest: Vec<String> = largest
             .iter()
             .filter_map(|row| match row.as_slice() {
@@ -54,8 +54,16 @@ impl DaySummary {
                 _ => None,
             })
             .collect();
+        let commands =
+            "SELECT SUM(outcome IN ('waiting', 'accepted', 'refused')), SUM(outcome = 'refused') FROM command WHERE ts_local LIKE ?1";
+        let commands = query(&ledger, commands, &[date])?.rows;
+        let commands = match commands.first().map(Vec::as_slice) {
+            Some([Cell::Integer(sent), Cell::Integer(refused)]) => Some(format!("  commands: {sent} sent, {refused} refused")),
+            _ => None,
+        };
         let head = format!("{day}{note}  {tce:.1} tce (calorific)  {:.1} t CO2e", kg / 1000.0);
-        Ok([head, wrapped("", &carriers), wrapped("largest, tce: ", &largest)].join("\n"))
+        let lines = [head, wrapped("", &carriers), wrapped("largest, tce: ", &largest)];
+        Ok(lines.into_iter().chain(commands).collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -7,12 +7,12 @@ mod broker;
 mod day;
 pub mod play;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nengtan_fleet::access::Access;
 use nengtan_fleet::link;
-use nengtan_fleet::runner::{self, Phase, Progress, RunError, RunOptions, Speed};
+use nengtan_fleet::runner::{self, Command, Phase, Progress, RunError, RunOptions, Speed};
 use tokio::sync::{oneshot, watch};
 
 use crate::collector::{self, CollectError, CollectOptions};
@@ -20,7 +20,8 @@ use crate::config::fault::Fault;
 use crate::config::settings::Settings;
 use crate::config::zone_folder::ZoneFolder;
 use crate::domain::units::{DAY_MS, Millis};
-use crate::domain::zone::ClockMode;
+use crate::domain::zone::{ClockMode, Zone};
+use crate::store::regulation::{self, Taken};
 use crate::store::{self, StoreError};
 use broker::{EmbeddedBroker, EmbeddedBrokerError};
 use day::DaySummary;
@@ -87,6 +88,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     } else {
         (options.play.begun(&options.data)?, None)
     };
+    let taken = if options.resume { taken(&options.data, &options.folder.zone)? } else { Vec::new() };
     let zone_name = format!("{} · {}", profile.name_en, profile.name_zh);
     let broker = EmbeddedBroker::start().await?;
     say(&format!("{zone_name}\nbroker on {}, ledger in {}", broker.url(), options.data.display()))?;
@@ -103,7 +105,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
         data: options.data.clone(),
         broker: settings.broker,
         batch: settings.batch,
-        regulate: false,
+        regulate: play.regulation,
         influx: settings.influx,
         http: settings.http,
         drain: DRAIN_MAX,
@@ -133,6 +135,8 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
         days: play.days,
         history_months: play.history_months,
         resume_ms: resume_ms.map(|at| at.0),
+        taken,
+        lockstep: play.regulation,
         truth: Some(options.truth),
     };
     let bar = progress_bar();
@@ -154,6 +158,16 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     };
     broker.stop().await?;
     ended
+}
+
+/// What the zone's assets were told before the demo was stopped: the fleet plays that part again as it was.
+fn taken(data: &Path, zone: &Zone) -> Result<Vec<(i64, Command)>, StoreError> {
+    let unit = |id: &str| zone.assets().iter().find(|asset| *asset.id == *id).map(|asset| asset.unit.to_string());
+    let again = |Taken { asset, id, value, from, until, taken }: Taken| {
+        let unit = unit(&asset)?;
+        Some((taken.0, Command { id, asset, value, unit, from_ms: from.0, until_ms: until.0 }))
+    };
+    Ok(regulation::taken(&store::open_to_read(data)?)?.into_iter().filter_map(again).collect())
 }
 
 /// Shows the history's progress and each live day, until the fleet is through.

@@ -16,6 +16,8 @@ pub struct PlayWish {
     pub faults: Option<Level>,
     pub history_months: Option<u32>,
     pub days: Option<u32>,
+    /// Play the world in which nobody commands the assets.
+    pub no_regulation: bool,
 }
 
 /// What is played.
@@ -26,9 +28,11 @@ pub struct Play {
     pub history_months: u32,
     /// Live days.
     pub days: u32,
+    /// Whether assets are regulated from the first live day on.
+    pub regulation: bool,
 }
 
-const DEFAULT: Play = Play { seed: 1, faults: Level::None, history_months: 12, days: 366 };
+const DEFAULT: Play = Play { seed: 1, faults: Level::None, history_months: 12, days: 366, regulation: true };
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +41,9 @@ struct Kept {
     faults: String,
     history: u32,
     days: u32,
+    /// Demos of before regulation had none.
+    #[serde(default)]
+    regulation: bool,
 }
 
 impl PlayWish {
@@ -47,10 +54,17 @@ impl PlayWish {
             faults: self.faults.unwrap_or(DEFAULT.faults),
             history_months: self.history_months.unwrap_or(DEFAULT.history_months),
             days: self.days.unwrap_or(DEFAULT.days),
+            regulation: DEFAULT.regulation && !self.no_regulation,
         };
         let file = data.join(FILE_NAME);
         let failed = |error: std::io::Error| DemoError::Play { file: file.clone(), detail: error.to_string() };
-        let kept = Kept { seed: play.seed, faults: name_of(play.faults).to_owned(), history: play.history_months, days: play.days };
+        let kept = Kept {
+            seed: play.seed,
+            faults: name_of(play.faults).to_owned(),
+            history: play.history_months,
+            days: play.days,
+            regulation: play.regulation,
+        };
         std::fs::create_dir_all(data).map_err(failed)?;
         let text = serde_json::to_vec(&kept).map_err(|error| failed(error.into()))?;
         std::fs::write(&file, text).map_err(failed)?;
@@ -69,7 +83,8 @@ impl PlayWish {
         same("faults", &kept.faults, self.faults.map(|level| name_of(level).to_owned()).as_ref())?;
         same("history", &kept.history, self.history_months.as_ref())?;
         same("days", &kept.days, self.days.as_ref())?;
-        Ok(Play { seed: kept.seed, faults, history_months: kept.history, days: kept.days })
+        same("no-regulation", &!kept.regulation, self.no_regulation.then_some(&true))?;
+        Ok(Play { seed: kept.seed, faults, history_months: kept.history, days: kept.days, regulation: kept.regulation })
     }
 }
 
@@ -88,7 +103,7 @@ fn name_of(level: Level) -> &'static str {
 mod tests {
     use super::*;
 
-    const NO_WISH: PlayWish = PlayWish { seed: None, faults: None, history_months: None, days: None };
+    const NO_WISH: PlayWish = PlayWish { seed: None, faults: None, history_months: None, days: None, no_regulation: false };
 
     #[test]
     fn a_demo_goes_on_with_the_options_it_was_started_with() {
@@ -96,8 +111,10 @@ mod tests {
         assert!(matches!(NO_WISH.resumed(folder.path()), Err(DemoError::NothingToResume { .. })));
         PlayWish { seed: Some(7), days: Some(3), ..NO_WISH }.begun(folder.path()).unwrap();
         let play = NO_WISH.resumed(folder.path()).unwrap();
-        assert_eq!((play.seed, play.days, play.history_months), (7, 3, 12));
+        assert_eq!((play.seed, play.days, play.history_months, play.regulation), (7, 3, 12, true));
         let other = PlayWish { seed: Some(8), ..NO_WISH }.resumed(folder.path()).unwrap_err().to_string();
         assert!(other.contains("--seed 7, not 8"), "{other}");
+        let other = PlayWish { no_regulation: true, ..NO_WISH }.resumed(folder.path()).unwrap_err().to_string();
+        assert!(other.contains("--no-regulation false, not true"), "{other}");
     }
 }

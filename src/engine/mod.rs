@@ -254,6 +254,8 @@ impl Engine {
 
     /// Writes what was taken in and returns what has to be told now.
     pub fn commit(&mut self) -> Result<Effects, EngineError> {
+        // Who is told the time is there to be told more.
+        let ticks = self.batch.now.is_some() || self.told || self.zone.profile().clock == ClockMode::Wall;
         self.assess_parts()?;
         let mut effects = std::mem::take(&mut self.effects);
         effects.transitions.clone_from(&self.batch.transitions);
@@ -266,7 +268,7 @@ impl Engine {
             self.batch.transitions.append(&mut self.savings.transitions);
         }
         self.told = false;
-        effects.commands = self.regulate()?;
+        effects.commands = self.regulate(ticks)?;
         Ok(effects)
     }
 

@@ -82,9 +82,13 @@ impl Engine {
         self.regulation.on = on;
     }
 
-    /// Decides if it is time to, and gives what has to go out. The batch is committed.
-    pub(super) fn regulate(&mut self) -> Result<Vec<Outgoing>, EngineError> {
-        let Some(now) = self.clock().filter(|_| self.regulation.on && !self.zone.assets().is_empty()) else { return Ok(Vec::new()) };
+    /// Decides if it is time to, and gives what has to go out, where `sends` says that it may. The batch is committed.
+    pub(super) fn regulate(&mut self, sends: bool) -> Result<Vec<Outgoing>, EngineError> {
+        let Some(now) = self.clock().filter(|_| !self.zone.assets().is_empty()) else { return Ok(Vec::new()) };
+        if !self.regulation.on {
+            self.keep_moves(false)?;
+            return Ok(Vec::new());
+        }
         let is_live = self.zone.profile().live_from.is_none_or(|live_from| live_from <= now);
         let is_due = self.regulation.decided.is_none_or(|decided| decided.0.div_euclid(DECISION_MS) < now.0.div_euclid(DECISION_MS));
         if is_live && is_due {
@@ -93,6 +97,9 @@ impl Engine {
         }
         self.watch_results(now);
         self.keep_moves(is_live && is_due)?;
+        if !sends {
+            return Ok(Vec::new());
+        }
         let places = self.regulation.places.iter_mut().enumerate();
         Ok(places.filter_map(|(index, place)| Some((index, place.to_send(now)?))).collect())
     }
@@ -205,7 +212,7 @@ impl Engine {
                 None => "result of release".to_owned(),
             };
             let (asset, who, why) = (asset.to_owned(), asset.to_owned(), outcome.cause.clone().unwrap_or_default());
-            let reply = outcome.cause.clone().map_or(Reply::Accepted, Reply::Refused);
+            let reply = outcome.cause.clone().map_or(Reply::Accepted { taken: outcome.at }, Reply::Refused);
             let (outcome, reply) = (order.stage.as_str().to_owned(), Some(reply));
             self.regulation.note(index, Move { asset, at: now, who, what, why, outcome, order: Some(order), reply });
         } else if self.store.order(&outcome.id)?.is_none() {
@@ -293,8 +300,10 @@ impl Engine {
             Wish::Approve(_) => place.approve(now),
             Wish::Mode(_, mode) => {
                 place.mode = *mode;
-                // What was only written down is no command.
-                place.order.take_if(|order| matches!(order.stage, Stage::Advised | Stage::Proposed));
+                if let Some(order) = place.withdraw(now) {
+                    let entry = said(asset, order, who, now);
+                    self.regulation.note(index, entry);
+                }
                 let what = format!("mode {}", mode.map_or("of the zone folder", Mode::as_str));
                 let [who, why, outcome] = [who, why, "done"].map(str::to_owned);
                 self.regulation

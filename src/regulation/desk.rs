@@ -32,6 +32,8 @@ named! {
         Waiting = "waiting",
         Accepted = "accepted",
         Refused = "refused",
+        /// Was written down or proposed, and is wanted no more.
+        Withdrawn = "withdrawn",
     }
 }
 
@@ -92,15 +94,17 @@ pub struct Move {
 /// What an asset says to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    Accepted,
+    /// When it took it, by its own clock.
+    Accepted { taken: Millis },
     /// With the cause.
     Refused(String),
 }
 
 impl Place {
+    /// What is commanded: advice and proposals move nothing, so the next step is counted from where the asset really is.
     #[must_use]
     pub fn standing(&self, now: Millis) -> Standing {
-        let order = self.order.as_ref().filter(|order| order.stage != Stage::Refused && now < order.until);
+        let order = self.order.as_ref().filter(|order| matches!(order.stage, Stage::Waiting | Stage::Accepted) && now < order.until);
         Standing { value: order.and_then(|order| order.value), changed: self.changed }
     }
 
@@ -130,7 +134,7 @@ impl Place {
             None if standing.value.is_some() => {
                 (guard::release(asset, standing, hand, now).map(|()| (None, None)), "its own plan is as good")
             }
-            None => return None,
+            None => return self.withdraw(now),
         };
         let (value, changed_by) = match ruled {
             Ok(ruled) => ruled,
@@ -147,7 +151,7 @@ impl Place {
 
     /// Whether a new command is due for the asset to be at `value`.
     fn wants_renewal(&self, value: Option<f64>, now: Millis) -> bool {
-        match &self.order {
+        match self.order.as_ref().filter(|order| order.stage != Stage::Withdrawn) {
             Some(order) if order.value == value && now < order.until => value.is_some() && order.until.ms_since(now) <= RENEW_MS,
             Some(_) => true,
             None => value.is_some(),
@@ -162,7 +166,7 @@ impl Place {
             (Asker::Rules, Mode::Approve) => Stage::Proposed,
             (Asker::Rules, Mode::Advise) => Stage::Advised,
         };
-        if before != value {
+        if stage == Stage::Waiting && before != value {
             self.changed = Some(now);
         }
         // Two decisions at one time are two commands: a person may be as quick as the rules.
@@ -176,20 +180,27 @@ impl Place {
     /// Gives the asset back to its plan, because a person said so; nothing where it is there already.
     pub fn revert(&mut self, asset: &Asset, reason: &str, now: Millis) -> Option<Order> {
         self.holds = None;
-        self.standing(now).value?;
-        let commanded = self.order.as_ref().is_some_and(|order| matches!(order.stage, Stage::Waiting | Stage::Accepted));
-        if commanded {
+        if self.standing(now).value.is_some() {
             return Some(self.issue(asset, None, (Asker::Operator, reason.to_owned()), now));
         }
-        self.order = None;
-        None
+        self.withdraw(now)
+    }
+
+    /// Takes back what was only written down or proposed.
+    pub fn withdraw(&mut self, now: Millis) -> Option<Order> {
+        let is_open = |order: &&mut Order| matches!(order.stage, Stage::Advised | Stage::Proposed) && now < order.until;
+        let order = self.order.as_mut().filter(is_open)?;
+        order.stage = Stage::Withdrawn;
+        Some(order.clone())
     }
 
     /// A person says yes to what is proposed: the command goes out as of now.
     pub fn approve(&mut self, now: Millis) -> Option<Order> {
         let order = self.order.as_mut().filter(|order| order.stage == Stage::Proposed && now < order.until)?;
         (order.stage, order.from, order.until) = (Stage::Waiting, now, now.plus_ms(VALIDITY_MS));
-        Some(order.clone())
+        let order = order.clone();
+        self.changed = Some(now);
+        Some(order)
     }
 
     /// An asset's answer; nothing where it was known, or is about an earlier command.
@@ -269,6 +280,20 @@ mod tests {
             assert_eq!(place.to_send(at(1)).is_some(), mode == Mode::Approve);
             assert_eq!(place.approve(at(1)), None, "once");
         }
+    }
+
+    #[test]
+    fn what_nobody_approved_moves_nothing_and_is_withdrawn_when_it_is_wanted_no_more() {
+        let slow = Asset { mode: Mode::Approve, rate_per_h: Some(0.5), normal: Some(22.0), ..asset() };
+        let mut place = Place::default();
+        let proposed =
+            [0, 4, 8].map(|quarter| place.decide(&slow, Some(&wish(20.0)), (false, true), at(quarter)).and_then(|order| order.value));
+        assert_eq!(proposed, [Some(21.5); 3], "the rate counts from the plan");
+        let order = place.decide(&slow, None, (false, true), at(9)).unwrap();
+        assert_eq!((order.stage, place.approve(at(9))), (Stage::Withdrawn, None));
+        assert_eq!(place.decide(&slow, None, (false, true), at(10)), None);
+        assert_eq!(place.decide(&slow, Some(&wish(20.0)), (false, true), at(10)).map(|order| order.stage), Some(Stage::Proposed));
+        assert_eq!(place.revert(&slow, "stopped", at(10)).map(|order| order.stage), Some(Stage::Withdrawn));
     }
 
     #[test]

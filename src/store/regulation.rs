@@ -16,6 +16,30 @@ use crate::domain::calendar::LocalCalendar;
 use crate::domain::units::Millis;
 use crate::regulation::desk::{Asker, Move, Order, Place, Reply, Stage};
 
+/// A command that an asset took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    pub asset: String,
+    pub id: String,
+    /// None: a release.
+    pub value: Option<f64>,
+    pub from: Millis,
+    pub until: Millis,
+    /// The asset's clock when it took it.
+    pub taken: Millis,
+}
+
+/// Every command that was accepted, in the order in which assets took them.
+pub fn taken(ledger: &Connection) -> Result<Vec<Taken>, StoreError> {
+    let sql = "SELECT asset, id, value, issued, until, taken FROM command_row WHERE taken IS NOT NULL ORDER BY taken, issued, id";
+    let mut statement = ledger.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        let [from, until, taken] = [row.get(3)?, row.get(4)?, row.get(5)?].map(Millis);
+        Ok(Taken { asset: row.get(0)?, id: row.get(1)?, value: row.get(2)?, from, until, taken })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// What an asset's row and the audit log's entry are about.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
@@ -111,8 +135,8 @@ fn keep_place(transaction: &Transaction, Kept { asset, place }: Kept) -> Result<
 
 fn write_moves(transaction: &Transaction, moves: &[Move]) -> Result<(), StoreError> {
     let mut command = transaction.prepare_cached(
-        "INSERT INTO command_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET value = excluded.value, \
-         issued = excluded.issued, until = excluded.until, asker = excluded.asker, reason = excluded.reason, stage = excluded.stage, cause = excluded.cause, answered = excluded.answered",
+        "INSERT INTO command_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET value = excluded.value, \
+         issued = excluded.issued, until = excluded.until, asker = excluded.asker, reason = excluded.reason, stage = excluded.stage, cause = excluded.cause, answered = excluded.answered, taken = excluded.taken",
     )?;
     let mut entry = transaction.prepare_cached("INSERT INTO audit_row VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     let last: Option<(i64, String)> = transaction
@@ -121,9 +145,13 @@ fn write_moves(transaction: &Transaction, moves: &[Move]) -> Result<(), StoreErr
     let (mut id, mut hash) = last.unwrap_or_default();
     for Move { asset, at, who, what, why, outcome, order, reply } in moves {
         if let Some(Order { id, value, from, until, asker, reason, stage, .. }) = order {
-            let cause = if let Some(Reply::Refused(cause)) = reply { Some(cause) } else { None };
+            let (taken, cause) = match reply {
+                Some(Reply::Accepted { taken }) => (Some(taken.0), None),
+                Some(Reply::Refused(cause)) => (None, Some(cause)),
+                None => (None, None),
+            };
             let answered = reply.as_ref().map(|_| at.0);
-            let columns = params![id, asset, value, from.0, until.0, asker.as_str(), reason, stage.as_str(), cause, answered];
+            let columns = params![id, asset, value, from.0, until.0, asker.as_str(), reason, stage.as_str(), cause, answered, taken];
             command.execute(columns)?;
         }
         id += 1;

@@ -1,9 +1,10 @@
 -- Regulation. Made when it is missing: it came later than the rest.
 
--- A command as it stands; times are the engine's. stage: regulation/desk.rs. A release has no value.
+-- A command as it stands; times are the engine's. stage: regulation/desk.rs. A release has no value. taken: the
+-- asset's clock when it accepted.
 CREATE TABLE IF NOT EXISTS command_row (
   id TEXT PRIMARY KEY, asset TEXT NOT NULL, value REAL, issued INTEGER NOT NULL, until INTEGER NOT NULL, asker TEXT NOT NULL, reason TEXT NOT NULL,
-  stage TEXT NOT NULL, cause TEXT, answered INTEGER) WITHOUT ROWID;
+  stage TEXT NOT NULL, cause TEXT, answered INTEGER, taken INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS command_by_time ON command_row (issued);
 
 -- Where each asset stands: the command it has, and what people said.

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::decode::{Refusal, name, parse};
+use super::decode::{At, Refusal, name, parse};
 use super::encode::json;
+use crate::domain::units::Millis;
 
 /// What is kept of an asset's cause for refusing.
 const CAUSE_CHARS_MAX: usize = 200;
@@ -45,6 +46,8 @@ pub struct Outcome<'a> {
     pub asset: Cow<'a, str>,
     /// Why it was refused; none where it was accepted.
     pub cause: Option<String>,
+    /// The asset's clock.
+    pub at: Millis,
 }
 
 #[derive(Deserialize)]
@@ -63,11 +66,12 @@ struct RawOutcome<'a> {
     outcome: RawVerdict,
     #[serde(default)]
     cause: Option<String>,
+    at: At,
 }
 
 impl<'a> Outcome<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Outcome<'a>, Refusal> {
-        let RawOutcome { id, asset, outcome, cause } = parse(text)?;
+        let RawOutcome { id, asset, outcome, cause, at } = parse(text)?;
         let cause = match (outcome, cause) {
             (RawVerdict::Accepted, _) => None,
             (RawVerdict::Refused, Some(cause)) => Some(cause.chars().take(CAUSE_CHARS_MAX).collect()),
@@ -75,7 +79,7 @@ impl<'a> Outcome<'a> {
                 return Err(Refusal::WrongShape { detail: "an outcome of refused without its cause".to_owned() });
             }
         };
-        Ok(Outcome { id, asset, cause })
+        Ok(Outcome { id, asset, cause, at: at.0 })
     }
 }
 
@@ -116,10 +120,11 @@ mod tests {
 
     #[test]
     fn what_is_no_command_or_result_is_refused() {
-        let cases: [(&str, &str, &[u8]); 4] = [
-            ("a refusal without a cause", RESULT, br#"{"id":"a@1","asset":"a","outcome":"refused"}"#),
-            ("another outcome", RESULT, br#"{"id":"a@1","asset":"a","outcome":"maybe"}"#),
-            ("a result without an id", RESULT, br#"{"asset":"a","outcome":"accepted"}"#),
+        let cases: [(&str, &str, &[u8]); 5] = [
+            ("a refusal without a cause", RESULT, br#"{"id":"a@1","asset":"a","outcome":"refused","at":1}"#),
+            ("another outcome", RESULT, br#"{"id":"a@1","asset":"a","outcome":"maybe","at":1}"#),
+            ("a result without an id", RESULT, br#"{"asset":"a","outcome":"accepted","at":1}"#),
+            ("a result without a time", RESULT, br#"{"id":"a@1","asset":"a","outcome":"accepted"}"#),
             ("a command without a value", COMMAND, br#"{"id":"a@1"}"#),
         ];
         for (claim, topic, payload) in cases {

@@ -280,7 +280,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
 
 /// A moment: RFC 3339 with offset, or integer milliseconds.
 #[derive(Clone, Copy)]
-struct At(Millis);
+pub(super) struct At(pub(super) Millis);
 
 /// 9999-12-31: later than any meter, early enough for every calculation.
 const AT_MS_MAX: i64 = 253_402_300_799_999;

@@ -98,3 +98,26 @@ fn ctrl_c_ends_a_demo_well_and_names_three_commands_that_work() {
         assert!(output.status.success(), "{command}: {} {}", text(&output.stdout), text(&output.stderr));
     }
 }
+
+#[test]
+fn a_demo_commands_its_assets_and_no_regulation_plays_the_other_world() {
+    let folder = folder();
+    let [regulated, other] = ["regulated", "other"].map(|name| folder.path().join(name));
+    let played = demo(&regulated, &["--days", "1"]);
+    assert!(played.status.success(), "{}", text(&played.stderr));
+    let sent = stored(&regulated, "SELECT COUNT(*) FROM command_row").unwrap();
+    assert!(100 < sent, "{sent} commands");
+    // Those of the day's last moment are the next day's.
+    let told = text(&played.stdout);
+    let of_the_day = told.lines().find_map(|line| line.trim().strip_prefix("commands: ")?.strip_suffix(" sent, 0 refused"));
+    assert!(of_the_day.is_some_and(|count| (100..=sent).contains(&count.parse().unwrap())), "{sent} commands: {told}");
+    let played = demo(&other, &["--days", "1", "--no-regulation"]);
+    assert!(played.status.success() && !text(&played.stdout).contains("commands:"), "{}", text(&played.stdout));
+    assert_eq!(stored(&other, "SELECT COUNT(*) FROM command_row"), Some(0));
+    let use_of = |data| stored(data, "SELECT SUM(quantity) FROM rollup_row WHERE level = 2").unwrap();
+    assert!(use_of(&regulated) != use_of(&other), "commands change what is used");
+    for data in [&regulated, &other] {
+        let (code, told) = verify(data, &data.join("truth.jsonl"));
+        assert_eq!(code, Some(0), "{told}");
+    }
+}

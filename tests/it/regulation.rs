@@ -212,7 +212,7 @@ fn advice_is_only_written_down_and_a_proposal_waits_for_a_person() {
         assert_eq!(code, Some(0), "{told}");
         scene.fleet.clock(&at(61));
         let sent: Vec<_> = scene.commands().into_iter().map(|(_, value)| value).collect();
-        assert_eq!(sent, if mode == "advise" { vec![] } else { vec![Some(6.8)] });
+        assert_eq!(sent, if mode == "advise" { vec![] } else { vec![Some(6.9)] });
         assert_eq!(scene.regulate(&["mode", "all", "automatic"]).0, Some(0));
         scene.fleet.clock(&at(180));
         assert!(scene.commands().last().is_some_and(|(_, value)| value.is_some()), "{mode}");

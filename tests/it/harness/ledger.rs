@@ -67,6 +67,8 @@ pub fn dump(data: &Path) -> Vec<String> {
         ("rollup_row", "level, ts, entity, carrier"),
         ("cost_row", "ts, entity, carrier, band"),
         ("alert_row", "rule, subject, since"),
+        ("command_row", "id"),
+        ("audit_row", "id"),
     ];
     let connection = rusqlite::Connection::open(data.join("nengtan.sqlite")).unwrap();
     let mut lines = Vec::new();
