@@ -2,20 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use super::{CliError, output, zone_folder};
+use super::{CliError, asked, output, zone_folder};
 use crate::collector::wall_now;
 use crate::domain::assets::Mode;
 use crate::engine::regulate::Wish;
 use crate::engine::{Engine, EngineError};
 use crate::operating::{self, OF_THE_FOLDER};
 use crate::store::read::{self, Cell, Table};
-use crate::store::request::{Answer, Asker};
+use crate::store::request::Asker;
 use crate::store::{self, StoreError, regulation};
-
-/// How often the command looks for the collector's answer.
-const ANSWER_POLL: Duration = Duration::from_millis(100);
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -89,7 +85,7 @@ pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
     drop(ledger);
     let who = arguments.who.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "operator".to_owned());
     let request = operating::arguments(&wish, &who, &arguments.why);
-    let done = asked(&arguments.data, &arguments.zone, &request)?.map_err(|refusal| CliError::Usage(format!("regulate: {refusal}")))?;
+    let done = ask(&arguments.data, &arguments.zone, &request)?.map_err(|refusal| CliError::Usage(format!("regulate: {refusal}")))?;
     Ok(output::line(&done)?)
 }
 
@@ -103,25 +99,17 @@ fn mode_named(name: &str) -> Result<Option<Mode>, CliError> {
 }
 
 /// By the collector that runs, or here.
-fn asked(data: &Path, zone: &Path, request: &str) -> Result<Result<String, String>, CliError> {
+fn ask(data: &Path, zone: &Path, request: &str) -> Result<Result<String, String>, CliError> {
     let folder = zone_folder(zone)?;
     match Engine::open(data, folder.zone, (folder.factors, folder.tariff), folder.alert_rules, wall_now()) {
         Ok(mut engine) => Ok(operating::operate(&mut engine, request).map_err(|error| CliError::Failure(error.into()))?),
-        Err(EngineError::Store(StoreError::Locked { .. })) => by_the_collector(data, request),
+        Err(EngineError::Store(StoreError::Locked { .. })) => {
+            let asker = Asker::ask(data, operating::REGULATE, request)?;
+            // A collector that has ended meanwhile leaves the work to the command.
+            asked::answer(&asker, data)?.map_or_else(|| ask(data, zone, request), Ok)
+        }
         Err(EngineError::Store(error)) => Err(error.into()),
         Err(error) => Err(CliError::Failure(error.into())),
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the command waits for another process, and a poll yields between two looks")]
-fn by_the_collector(data: &Path, request: &str) -> Result<Result<String, String>, CliError> {
-    let asker = Asker::ask(data, operating::REGULATE, request)?;
-    loop {
-        match asker.answer()? {
-            Some(Answer::Done(done)) => return Ok(Ok(done)),
-            Some(Answer::Failed(refusal)) => return Ok(Err(refusal)),
-            None => std::thread::sleep(ANSWER_POLL),
-        }
     }
 }
 
