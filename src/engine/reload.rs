@@ -38,6 +38,7 @@ impl Engine {
             ("clock", old.clock == new.clock),
             ("time_zone", old.time_zone == new.time_zone),
             ("interval_minutes", old.interval_ms == new.interval_ms),
+            ("gwp", old.gwp == new.gwp),
         ];
         if let Some((key, _)) = keys.into_iter().find(|(_, same)| !same) {
             return Err(Unwelcome::Key { key });

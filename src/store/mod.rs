@@ -52,8 +52,10 @@ pub enum StoreError {
         "{file} was written by schema version {seen}, this program reads {SCHEMA_VERSION}; use the program that wrote it, or another data folder"
     )]
     Version { file: PathBuf, seen: i64 },
-    #[error("{file} holds zone {seen}, wanted {wanted}; give the data folder of {wanted} with --data")]
-    OtherZone { file: PathBuf, seen: String, wanted: String },
+    #[error(
+        "{file} was made with {key} {seen}, the zone folder says {wanted}; give that zone's data folder with --data, or begin a new one, or put the key back"
+    )]
+    OtherZone { file: PathBuf, key: &'static str, seen: String, wanted: String },
     #[error(
         "no ledger in {folder}, wanted a folder with {FILE_NAME}; run `nengtan demo` or `nengtan collect` first, or name the folder with --data"
     )]

@@ -82,19 +82,30 @@ pub struct FiringRow {
 }
 
 impl Store {
-    /// Claims the folder for a zone and keeps what readers need to know of it. A folder of another zone is an error.
+    /// Claims the folder for a zone and keeps what readers need to know of it. A folder of another zone, or of the same one with a key by which its figures
+    /// were made, is an error and stays as it is.
     pub fn adopt_zone(&mut self, folder: &std::path::Path, zone: &Zone) -> Result<(), StoreError> {
-        let seen = self.text_or("zone", || zone.id().to_owned())?;
-        let time_zone = zone.profile().time_zone.iana_name().unwrap_or("UTC");
-        self.connection.execute("INSERT OR REPLACE INTO meta VALUES ('time_zone', ?1)", [time_zone])?;
-        if seen != zone.id() {
-            let file = folder.join(super::FILE_NAME);
-            return Err(StoreError::OtherZone { file, seen, wanted: zone.id().to_owned() });
-        }
+        let profile = zone.profile();
+        let time_zone = profile.time_zone.iana_name().unwrap_or("UTC");
         let transaction = self.connection.transaction()?;
+        // Key of zone.toml, what it is kept under, its value.
+        let keys = [
+            ("id", "zone", zone.id().to_owned()),
+            ("time_zone", "time_zone", time_zone.to_owned()),
+            ("interval_minutes, in ms,", "interval_ms", profile.interval_ms.to_string()),
+            ("gwp", "gwp", profile.gwp.as_str().to_owned()),
+        ];
+        for (key, kept_as, wanted) in keys {
+            let sql = "SELECT CAST(value AS TEXT) FROM meta WHERE key = ?1";
+            let seen: Option<String> = transaction.query_row(sql, [kept_as], |row| row.get(0)).optional()?;
+            if let Some(seen) = seen.filter(|seen| *seen != wanted) {
+                return Err(StoreError::OtherZone { file: folder.join(super::FILE_NAME), key, seen, wanted });
+            }
+        }
+        transaction.execute("INSERT OR IGNORE INTO meta VALUES ('zone', ?1), ('time_zone', ?2)", [zone.id(), time_zone])?;
         transaction.execute("DELETE FROM tz_offset", [])?;
         let mut insert = transaction.prepare("INSERT INTO tz_offset VALUES (?1, ?2)")?;
-        for (from, offset_s) in offsets(&zone.profile().time_zone) {
+        for (from, offset_s) in offsets(&profile.time_zone) {
             insert.execute(params![from.0, offset_s])?;
         }
         drop(insert);
