@@ -9,20 +9,17 @@ use crate::accounting::Book;
 use crate::domain::calendar::Span;
 use crate::domain::units::Millis;
 use crate::store::batch::RowId;
-use crate::store::savings::{Adjustment, BaselineRow, Load, Vintage};
+use crate::store::savings::{Adjustment, BaselineRow, LOADS, Load, Vintage};
 use crate::store::{Store, StoreError};
 
 /// Kinds of requests.
 pub const BASELINE: &str = "baseline";
 pub const ADJUSTMENT: &str = "adjustment";
 
-/// Carriers that have baselines.
-const BOOKS: [Book; 4] = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam];
-
 /// The book of a carrier that can have baselines.
 #[must_use]
 pub fn book(carrier: &str) -> Option<Book> {
-    BOOKS.into_iter().find(|book| book.carrier().as_str() == carrier)
+    LOADS.into_iter().find(|book| book.carrier().as_str() == carrier)
 }
 
 #[derive(Serialize, Deserialize)]

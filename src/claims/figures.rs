@@ -1,7 +1,8 @@
 //! Savings per hour, day, month and in total, of loads, kinds of entities and the zone.
 //!
 //! Made from the frozen baselines and what the ledger holds now, never from stored predictions. Invariants: only hours with a reading, a prediction and
-//! no exclusion are counted, on both sides; sums of entities have the interval of errors that are correlated, never one in plain quadrature.
+//! no exclusion are counted, on both sides; sums of entities have the interval of errors that are correlated, never one in plain quadrature; energy and
+//! water meet in standard coal and money only.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 use super::ClaimError;
 use super::fit::{self, Wanted};
 use super::inputs::{LedgerCase, Reader};
+use crate::accounting::Book;
 use crate::domain::calendar::{LocalCalendar, Span};
 use crate::domain::units::Millis;
 use crate::savings::evaluation::Fitted;
@@ -41,12 +43,50 @@ impl By {
     }
 }
 
+/// What the baseline has and what was metered, all in one unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Balance {
+    pub baseline: f64,
+    pub metered: f64,
+    pub half_width: f64,
+    /// What of the saving has no price.
+    pub unpriced: f64,
+    pub gross: f64,
+    pub estimated: f64,
+}
+
+impl Balance {
+    #[must_use]
+    pub fn saved(&self) -> f64 {
+        self.baseline - self.metered
+    }
+
+    /// The sum of balances whose errors share weather and drift; `None` of none.
+    fn sum(balances: impl Iterator<Item = Balance>) -> Option<Balance> {
+        let mut half_widths = Vec::new();
+        let sum = balances.fold(Balance::default(), |sum, one| {
+            half_widths.push(one.half_width);
+            Balance {
+                baseline: sum.baseline + one.baseline,
+                metered: sum.metered + one.metered,
+                half_width: 0.0,
+                unpriced: sum.unpriced + one.unpriced,
+                gross: sum.gross + one.gross,
+                estimated: sum.estimated + one.estimated,
+            }
+        });
+        let half_width = combined_half_width_kwh(&half_widths);
+        (!half_widths.is_empty()).then_some(Balance { half_width, ..sum })
+    }
+}
+
 /// Savings of one load or of several, over a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figure {
-    pub baseline_kwh: f64,
-    pub metered_kwh: f64,
-    pub half_width_kwh: f64,
+    /// kWh; `None` where it is of water only.
+    pub energy: Option<Balance>,
+    /// m³; `None` where no water is in it.
+    pub water: Option<Balance>,
     pub tce_calorific: f64,
     pub tce_primary: f64,
     /// With the factor of the baseline's last year.
@@ -55,51 +95,27 @@ pub struct Figure {
     pub factor_effect_kg_co2e: f64,
     /// At the prices of the hours, CNY; `None` where no hour has one.
     pub cny: Option<f64>,
-    /// What of the saving has no price, kWh.
-    pub unpriced_kwh: f64,
     pub hours: usize,
     /// Hours without a reading, without all inputs, or excluded by a user.
     pub hours_left_out: usize,
-    pub gross: f64,
-    pub estimated: f64,
 }
 
 impl Figure {
-    #[must_use]
-    pub fn saved_kwh(&self) -> f64 {
-        self.baseline_kwh - self.metered_kwh
-    }
-
-    /// Adds what an hour's saving is worth.
-    fn price(&mut self, saved_kwh: f64, kwh_per_unit: f64, ncny_per_unit: Option<i64>) {
-        match ncny_per_unit {
-            Some(ncny) => *self.cny.get_or_insert(0.0) += saved_kwh / kwh_per_unit * ncny as f64 / 1e9,
-            None => self.unpriced_kwh += saved_kwh,
-        }
-    }
-
     /// The sum of figures whose errors share weather and drift.
     #[must_use]
-    pub fn sum<'f>(figures: impl Iterator<Item = &'f Figure>) -> Figure {
-        let mut half_widths = Vec::new();
-        let mut sum = figures.fold(Figure::default(), |mut sum, figure| {
-            half_widths.push(figure.half_width_kwh);
-            sum.baseline_kwh += figure.baseline_kwh;
-            sum.metered_kwh += figure.metered_kwh;
+    pub fn sum<'f>(figures: impl Iterator<Item = &'f Figure> + Clone) -> Figure {
+        let sum = figures.clone().fold(Figure::default(), |mut sum, figure| {
             sum.tce_calorific += figure.tce_calorific;
             sum.tce_primary += figure.tce_primary;
             sum.kg_co2e += figure.kg_co2e;
             sum.factor_effect_kg_co2e += figure.factor_effect_kg_co2e;
             sum.cny = [sum.cny, figure.cny].into_iter().flatten().reduce(|a, b| a + b);
-            sum.unpriced_kwh += figure.unpriced_kwh;
             sum.hours += figure.hours;
             sum.hours_left_out += figure.hours_left_out;
-            sum.gross += figure.gross;
-            sum.estimated += figure.estimated;
             sum
         });
-        sum.half_width_kwh = combined_half_width_kwh(&half_widths);
-        sum
+        let energy = Balance::sum(figures.clone().filter_map(|figure| figure.energy));
+        Figure { energy, water: Balance::sum(figures.filter_map(|figure| figure.water)), ..sum }
     }
 }
 
@@ -178,7 +194,8 @@ impl Counting<'_, '_> {
         let to = wanted.to.map_or(reporting.end, |to| to.min(reporting.end));
         let hours = hours(case, &self.fitted.inputs);
         let prices = Prices::read(self.reader.ledger, self.baseline.load.book, reporting)?;
-        let mut out: BTreeMap<(Millis, Millis), (Figure, Stretch)> = BTreeMap::new();
+        let kwh_per_unit = self.baseline.vintage.kwh_per_unit;
+        let mut out: BTreeMap<(Millis, Millis), (Figure, Balance, Stretch)> = BTreeMap::new();
         let mut residuals = Vec::new();
         for slot in case.slots(reporting) {
             let at = case.at(slot);
@@ -186,7 +203,7 @@ impl Counting<'_, '_> {
                 continue;
             }
             let stretch = by.stretch(self.calendar, at, Span { start: from, end: to });
-            let (figure, stretch) = out.entry((stretch.start, stretch.end)).or_default();
+            let (figure, balance, stretch) = out.entry((stretch.start, stretch.end)).or_default();
             let (Some(hour), Some(metered_kwh), Some(row)) = (&hours[slot], case.meter_kwh[slot], self.read.rows.get(&slot)) else {
                 figure.hours_left_out += 1;
                 continue;
@@ -197,22 +214,29 @@ impl Counting<'_, '_> {
             stretch.magnitude_kwh += predicted_kwh.abs();
             figure.hours += 1;
             let baseline_kwh = predicted_kwh + self.reader.adjusted_kwh(self.baseline.load, at);
-            figure.baseline_kwh += baseline_kwh;
-            figure.metered_kwh += metered_kwh;
+            balance.baseline += baseline_kwh;
+            balance.metered += metered_kwh;
             if by == By::Total {
                 residuals.push(Residual { moment: &hour.moment, baseline_kwh, residual_kwh: metered_kwh - baseline_kwh });
             }
-            figure.price(baseline_kwh - metered_kwh, self.baseline.vintage.kwh_per_unit, prices.at(at));
-            figure.gross += row.gross as f64;
-            figure.estimated += row.estimated as f64;
+            let saved_kwh = baseline_kwh - metered_kwh;
+            match prices.at(at) {
+                Some(ncny_per_unit) => *figure.cny.get_or_insert(0.0) += saved_kwh / kwh_per_unit * ncny_per_unit as f64 / 1e9,
+                None => balance.unpriced += saved_kwh,
+            }
+            balance.gross += row.gross as f64 * kwh_per_unit;
+            balance.estimated += row.estimated as f64 * kwh_per_unit;
             let year = self.calendar.date(at).year();
             figure.factor_effect_kg_co2e += factor_effect_kg_co2e(self.reader.ledger, self.baseline, row, year)?;
         }
-        let finished = |(figure, stretch): (Figure, Stretch)| {
-            let units = figure.saved_kwh() / self.baseline.vintage.kwh_per_unit;
+        let finished = |(figure, balance, stretch): (Figure, Balance, Stretch)| {
+            let units = balance.saved() / kwh_per_unit;
             let times = |mg_per_unit: Option<i64>| units * mg_per_unit.unwrap_or(0) as f64;
+            let balance = Some(Balance { half_width: self.fitted.noise.half_width_kwh(&stretch), ..balance });
+            let (energy, water) = if self.baseline.load.book == Book::Water { (None, balance) } else { (balance, None) };
             Figure {
-                half_width_kwh: self.fitted.noise.half_width_kwh(&stretch),
+                energy,
+                water,
                 tce_calorific: times(self.baseline.vintage.mg_ce_calorific) / 1e12,
                 tce_primary: times(self.baseline.vintage.mg_ce_primary) / 1e12,
                 kg_co2e: times(self.baseline.vintage.mg_co2e) / 1e9,

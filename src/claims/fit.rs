@@ -23,7 +23,8 @@ const KJ_PER_KWH: f64 = 3_600.0;
 pub struct Wanted {
     /// Entity rows; empty for all.
     pub entities: Vec<i64>,
-    pub book: Option<Book>,
+    /// Empty for all.
+    pub books: Vec<Book>,
     pub from: Option<Millis>,
     pub to: Option<Millis>,
     /// Why baselines in force are to be replaced.
@@ -74,7 +75,7 @@ pub fn fit(ledger: &Connection, wanted: &Wanted, mut take: impl FnMut(Attempt)) 
 pub fn loads(ledger: &Connection, wanted: &Wanted) -> Result<Vec<LoadRow>, ClaimError> {
     let mut loads = savings::loads(ledger)?;
     loads.retain(|LoadRow { load, .. }| wanted.entities.is_empty() || wanted.entities.contains(&load.entity.0.into()));
-    loads.retain(|LoadRow { load, .. }| wanted.book.is_none_or(|book| load.book == book));
+    loads.retain(|LoadRow { load, .. }| wanted.books.is_empty() || wanted.books.contains(&load.book));
     Ok(loads)
 }
 
@@ -128,12 +129,16 @@ fn estimated_share(read: &LedgerCase) -> f64 {
     if gross > 0.0 { estimated / gross } else { 0.0 }
 }
 
-/// The factors of a year. What is no energy by itself gets its heat from its standard coal by heat content.
+/// The factors of a year. What is no energy by itself gets its heat from its standard coal by heat content; water, whose coal is that of its supply,
+/// stays m³.
 pub fn vintage(ledger: &Connection, book: Book, year: i16) -> Result<Option<Vintage>, ClaimError> {
     let shown = book.shown();
     let [mg_co2e, mg_ce_calorific, mg_ce_primary] = savings::factors(ledger, book, year)?.unwrap_or_default();
     let from_coal = mg_ce_calorific.map(|mg| mg as f64 / 1e6 * KJ_PER_KGCE / KJ_PER_KWH);
-    // Factors of gas and steam are per m³ and kg, of a thousand ledger units each.
-    let kwh_per_unit = shown.kwh_per_unit.map(|kwh| kwh / shown.per_unit).or(from_coal.map(|kwh| kwh / 1e3));
+    let kwh_per_unit = match book {
+        Book::Water => Some(1.0 / shown.per_unit),
+        // Factors of gas and steam are per m³ and kg, of a thousand ledger units each.
+        _ => shown.kwh_per_unit.map(|kwh| kwh / shown.per_unit).or(from_coal.map(|kwh| kwh / 1e3)),
+    };
     Ok(kwh_per_unit.map(|kwh_per_unit| Vintage { year, kwh_per_unit, mg_co2e, mg_ce_calorific, mg_ce_primary }))
 }

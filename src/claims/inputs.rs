@@ -77,7 +77,7 @@ impl<'l> Reader<'l> {
         })
     }
 
-    /// A load's case. `kwh_per_unit` turns ledger units into kWh; hours count as metered within `whole`.
+    /// A load's case. `kwh_per_unit` turns ledger units into kWh, water's into m³; hours count as metered within `whole`.
     pub fn case(
         &mut self,
         load: Load,
@@ -130,7 +130,7 @@ impl<'l> Reader<'l> {
         Ok(LedgerCase { case, rows, excluded })
     }
 
-    /// What users have added to the baseline of an hour, kWh.
+    /// What users have added to the baseline of an hour, kWh, of water m³.
     #[must_use]
     pub fn adjusted_kwh(&self, load: Load, at: Millis) -> f64 {
         let known = self.adjustments.iter().filter(|known| known.load == load && known.span.contains(at));

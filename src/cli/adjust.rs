@@ -2,12 +2,13 @@
 
 use super::claims::Chosen;
 use super::{CliError, asked, output};
+use crate::accounting::Book;
 use crate::claiming;
 use crate::claims::fit::{self, Wanted};
 use crate::domain::calendar::Span;
 use crate::domain::units::Millis;
 use crate::store::read::{Cell, Table};
-use crate::store::savings::{self, Adjustment, LoadRow};
+use crate::store::savings::{self, Adjustment, IN_KWH, LOADS, LoadRow};
 use crate::store::{self, StoreError};
 use crate::wire::encode::rfc3339;
 
@@ -25,8 +26,11 @@ pub struct AdjustArguments {
     #[command(flatten)]
     chosen: Chosen,
     /// Added to the baseline of each hour, kW; negative for what is used no more.
+    #[arg(long, allow_negative_numbers = true, conflicts_with = "m3_per_h")]
+    kw: Option<f64>,
+    /// The same of water, m³/h.
     #[arg(long, allow_negative_numbers = true)]
-    kw: f64,
+    m3_per_h: Option<f64>,
     /// Why; it stays on record.
     #[arg(long)]
     reason: String,
@@ -36,28 +40,46 @@ pub fn exclude(arguments: &ExcludeArguments) -> Result<(), CliError> {
     keep(&arguments.chosen, None, &arguments.reason)
 }
 
+/// What is added to the baseline of each hour, and the carriers that are counted in its unit.
+type Added = (f64, &'static [Book]);
+
 pub fn adjust(arguments: &AdjustArguments) -> Result<(), CliError> {
-    if !arguments.kw.is_finite() {
-        return Err(CliError::Usage(format!("--kw is {}, wanted a number; correct it", arguments.kw)));
+    let added: Added = match (arguments.kw, arguments.m3_per_h) {
+        (Some(kw), _) => (kw, &IN_KWH),
+        (None, Some(m3_per_h)) => (m3_per_h, &[Book::Water]),
+        (None, None) => return Err(CliError::Usage("wanted what each hour has more: --kw, of water --m3-per-h; name it".to_owned())),
+    };
+    if !added.0.is_finite() {
+        return Err(CliError::Usage(format!("{} is to be added, wanted a number; correct it", added.0)));
     }
-    keep(&arguments.chosen, Some(arguments.kw), &arguments.reason)
+    keep(&arguments.chosen, Some(added), &arguments.reason)
 }
 
-fn keep(chosen: &Chosen, kwh_per_hour: Option<f64>, reason: &str) -> Result<(), CliError> {
+fn keep(chosen: &Chosen, added: Option<Added>, reason: &str) -> Result<(), CliError> {
     let ledger = store::open_to_read(&chosen.data)?;
-    let wanted = chosen.wanted(&ledger)?;
+    let mut wanted = chosen.wanted(&ledger)?;
+    let books = added.map_or(&LOADS[..], |(_, books)| books);
+    if wanted.books.is_empty() {
+        wanted.books = books.to_vec();
+    } else if !wanted.books.iter().all(|book| books.contains(book)) {
+        return Err(CliError::Usage(
+            "water is counted in m3 and all else in kWh; give --m3-per-h for water, --kw for any other carrier".to_owned(),
+        ));
+    }
     let loads = fit::loads(&ledger, &wanted)?;
-    let span = asked(chosen, &wanted, &loads, kwh_per_hour.is_some(), reason)?;
+    let span = asked(chosen, &wanted, &loads, added.is_some(), reason)?;
     let as_of = savings::newest(&ledger)?.unwrap_or(span.start);
     let zone = crate::claims::inputs::time_zone(&ledger)?;
-    let mut table = Table::new(&["entity", "carrier", "from", "to", "kw", "reason"]);
+    let kwh_per_hour = added.map(|(number, _)| number);
+    let mut table = Table::new(&["entity", "carrier", "from", "to", "kw", "m3_per_h", "reason"]);
     let mut said = Vec::new();
     for LoadRow { load, entity, .. } in loads {
         let adjustment = Adjustment { load, span, kwh_per_hour, reason: reason.to_owned() };
         said.push(claiming::adjustment(&adjustment, as_of).map_err(|error| CliError::Failure(error.into()))?);
         let at = |at: Millis| Cell::from(rfc3339(at, &zone));
         let (from, to) = (at(span.start), at(span.end));
-        table.rows.push(vec![entity.into(), load.book.carrier().as_str().into(), from, to, kwh_per_hour.into(), reason.into()]);
+        let (kw, m3_per_h) = if load.book == Book::Water { (None, kwh_per_hour) } else { (kwh_per_hour, None) };
+        table.rows.push(vec![entity.into(), load.book.carrier().as_str().into(), from, to, kw.into(), m3_per_h.into(), reason.into()]);
     }
     asked::keep(&chosen.data, claiming::ADJUSTMENT, &said)?;
     asked::predict(&chosen.data)?;

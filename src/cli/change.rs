@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::CliError;
 use super::claims::{ALL_CARRIERS, Chosen, Labels};
 use super::output;
+use crate::accounting::Book;
 use crate::claims::change::{Amount, Change, Changed, changes};
 use crate::claims::figures::By;
 use crate::domain::units::Millis;
 use crate::store;
 use crate::store::read::{Cell, Table};
+use crate::store::savings::IN_KWH;
 
 #[derive(clap::Args)]
 pub struct ChangeArguments {
@@ -26,7 +28,15 @@ pub fn change(arguments: &ChangeArguments) -> Result<(), CliError> {
     let chosen = &arguments.chosen;
     let mut ledger = store::open_to_read(&chosen.data)?;
     let snapshot = ledger.transaction()?;
-    let wanted = chosen.wanted(&snapshot)?;
+    let mut wanted = chosen.wanted(&snapshot)?;
+    if wanted.books == [Book::Water] {
+        let text =
+            "--carrier is water, wanted one of kWh and carbon: electricity, natural_gas, heat or steam; `nengtan savings show` has water";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    if wanted.books.is_empty() {
+        wanted.books = IN_KWH.to_vec();
+    }
     let changed = changes(&snapshot, &wanted, arguments.by)?;
     let labels = Labels::read(&snapshot)?;
     let mut table = Table::new(&COLUMNS);

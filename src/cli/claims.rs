@@ -10,7 +10,7 @@ use super::output::{self, Format};
 use super::{CliError, asked};
 use crate::claiming;
 use crate::claims::ClaimError;
-use crate::claims::figures::{self, Building, By, Claim, Figure};
+use crate::claims::figures::{self, Balance, Building, By, Claim, Figure};
 use crate::claims::fit::{self, Attempt, Outcome, Wanted};
 use crate::claims::inputs::time_zone;
 use crate::domain::units::Millis;
@@ -26,7 +26,7 @@ pub struct Chosen {
     /// Id or name of an entity; may be given several times.
     #[arg(long)]
     pub entity: Vec<String>,
-    /// electricity, `natural_gas`, heat or steam.
+    /// electricity, `natural_gas`, heat, steam or water.
     #[arg(long)]
     carrier: Option<String>,
     /// From this moment on: a date, a local time, or a time with offset.
@@ -77,11 +77,11 @@ impl Chosen {
         let resolved = selection.resolve(ledger)?;
         let book = |name: &String| {
             claiming::book(name).ok_or_else(|| {
-                CliError::Usage(format!("--carrier is {name:?}, wanted electricity, natural_gas, heat or steam; correct it"))
+                CliError::Usage(format!("--carrier is {name:?}, wanted electricity, natural_gas, heat, steam or water; correct it"))
             })
         };
-        let book = self.carrier.as_ref().map(book).transpose()?;
-        Ok(Wanted { entities: resolved.entities, book, from: resolved.from, to: resolved.to, replace: None })
+        let books = self.carrier.iter().map(book).collect::<Result<_, _>>()?;
+        Ok(Wanted { entities: resolved.entities, books, from: resolved.from, to: resolved.to, replace: None })
     }
 }
 
@@ -181,7 +181,7 @@ fn told(attempt: &Attempt, zone: &jiff::tz::TimeZone) -> Vec<Cell> {
     }
 }
 
-const SHOW_COLUMNS: [&str; 26] = [
+const SHOW_COLUMNS: [&str; 32] = [
     "entity",
     "name_en",
     "name_zh",
@@ -193,6 +193,11 @@ const SHOW_COLUMNS: [&str; 26] = [
     "saved_kwh",
     "low_kwh",
     "high_kwh",
+    "baseline_m3",
+    "metered_m3",
+    "saved_m3",
+    "low_m3",
+    "high_m3",
     "saved_pct",
     "saved_tce_calorific",
     "saved_tce_primary",
@@ -200,6 +205,7 @@ const SHOW_COLUMNS: [&str; 26] = [
     "factor_effect_kg_co2e",
     "saved_cny",
     "unpriced_kwh",
+    "unpriced_m3",
     "factor_year",
     "provisional",
     "cv_rmse",
@@ -321,22 +327,24 @@ fn sums(claims: &[Claim], labels: &Labels, of: impl Fn(&Claim) -> Option<String>
 }
 
 fn amounts(figure: &Figure) -> Vec<Cell> {
-    let saved_kwh = figure.saved_kwh();
-    let pct = 100.0 * saved_kwh / figure.baseline_kwh.abs();
-    let mut row: Vec<Cell> =
-        [figure.baseline_kwh, figure.metered_kwh, saved_kwh, saved_kwh - figure.half_width_kwh, saved_kwh + figure.half_width_kwh]
-            .map(Cell::Real)
-            .to_vec();
-    row.push(Some(pct).filter(|pct| pct.is_finite()).into());
-    row.extend([figure.tce_calorific, figure.tce_primary, figure.kg_co2e, figure.factor_effect_kg_co2e].map(Cell::Real));
-    row.extend([figure.cny.into(), Cell::Real(figure.unpriced_kwh)]);
+    let five = |of: Option<Balance>| match of {
+        Some(of) => [of.baseline, of.metered, of.saved(), of.saved() - of.half_width, of.saved() + of.half_width].map(Cell::Real),
+        None => [Cell::Null, Cell::Null, Cell::Null, Cell::Null, Cell::Null],
+    };
+    let mut row: Vec<Cell> = five(figure.energy).into_iter().chain(five(figure.water)).collect();
+    let pct = figure.energy.or(figure.water).map(|of| 100.0 * of.saved() / of.baseline.abs());
+    row.push(pct.filter(|pct| pct.is_finite()).into());
+    row.extend([figure.tce_calorific, figure.tce_primary].map(Cell::Real));
+    // Water carries no carbon of its own.
+    row.extend([figure.kg_co2e, figure.factor_effect_kg_co2e].map(|kg| figure.energy.map(|_| kg).into()));
+    row.extend([figure.cny, figure.energy.map(|of| of.unpriced), figure.water.map(|of| of.unpriced)].map(Cell::from));
     row
 }
 
 fn counts(figure: &Figure) -> [Cell; 3] {
     let count = |hours: usize| Cell::Integer(i64::try_from(hours).expect("a ledger has fewer hours"));
-    let share = figure.estimated / figure.gross;
-    [count(figure.hours), count(figure.hours_left_out), Some(share).filter(|share| share.is_finite()).into()]
+    let share = figure.energy.or(figure.water).map(|of| of.estimated / of.gross);
+    [count(figure.hours), count(figure.hours_left_out), share.filter(|share| share.is_finite()).into()]
 }
 
 fn without(building: &Building, labels: &Labels) -> Vec<Cell> {

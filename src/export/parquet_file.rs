@@ -28,7 +28,7 @@ enum Kind {
 }
 
 const INTEGERS: [&str; 3] = ["seq", "ambiguous", "scope"];
-const REALS: [&str; 18] = [
+const REALS: [&str; 24] = [
     "value",
     "energy",
     "limit",
@@ -45,8 +45,14 @@ const REALS: [&str; 18] = [
     "metered_kwh",
     "saved_kwh",
     "saved_kg_co2e",
+    "saved_cny",
     "low_kwh",
     "high_kwh",
+    "baseline_m3",
+    "metered_m3",
+    "saved_m3",
+    "low_m3",
+    "high_m3",
 ];
 
 impl Kind {

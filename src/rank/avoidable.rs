@@ -11,6 +11,7 @@ use crate::claims::figures::{self, Claim, Figure};
 use crate::claims::fit::Wanted;
 use crate::domain::calendar::Span;
 use crate::report::subject::Subject;
+use crate::store::savings::IN_KWH;
 
 /// Fewer of a kind say nothing about what is usual.
 const PEERS_LEAST: usize = 3;
@@ -52,19 +53,20 @@ impl Excess {
     }
 }
 
-/// Of each subject, over all its loads with a baseline; heat made inside counts for its users here, as it does in their use.
+/// Of each subject, over all its loads of energy with a baseline; heat made inside counts for its users here, as it does in their use.
 pub fn excesses(ledger: &Connection, found: &[(String, Subject)], period: Span) -> Result<Vec<Option<Excess>>, RankError> {
-    let wanted = Wanted { from: Some(period.start), to: Some(period.end), ..Wanted::default() };
+    let wanted = Wanted { books: IN_KWH.to_vec(), from: Some(period.start), to: Some(period.end), ..Wanted::default() };
     let (claims, _) = figures::claims(ledger, &wanted, figures::By::Total)?;
     let ids = super::index_of(found);
     let of = |index: usize| -> Option<Excess> {
         let own: Vec<&Claim> = claims.iter().filter(|claim| ids.get(&i64::from(claim.baseline.load.entity.0)) == Some(&index)).collect();
         let baseline = own.iter().map(|claim| claim.baseline.period).max_by_key(|period| period.end)?;
         let sum = Figure::sum(own.iter().flat_map(|claim| claim.figures.values()));
+        let energy = sum.energy?;
         let excess = Excess {
-            kwh: -sum.saved_kwh(),
-            half_width_kwh: sum.half_width_kwh,
-            baseline_kwh: sum.baseline_kwh,
+            kwh: -energy.saved(),
+            half_width_kwh: energy.half_width,
+            baseline_kwh: energy.baseline,
             kg_co2e: -sum.kg_co2e,
             baseline,
         };

@@ -16,6 +16,11 @@ pub const TEMPERATURE: &str = "temperature";
 pub const HUMIDITY: &str = "humidity";
 pub const IRRADIANCE: &str = "irradiance";
 
+/// The books of loads: what is supplied and may be saved.
+pub const LOADS: [Book; 5] = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam, Book::Water];
+/// Those whose baselines are in kWh; water's are in m³, and what is called kWh of a single baseline, prediction or adjustment here means its own unit.
+pub const IN_KWH: [Book; 4] = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam];
+
 /// Entity and carrier of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Load {
@@ -50,6 +55,7 @@ pub struct BaselineRow {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Vintage {
     pub year: i16,
+    /// kWh, of water m³.
     pub kwh_per_unit: f64,
     pub mg_co2e: Option<i64>,
     pub mg_ce_calorific: Option<i64>,
@@ -78,7 +84,7 @@ pub struct SavingRow {
 pub struct Adjustment {
     pub load: Load,
     pub span: Span,
-    /// Added to the baseline; none: the hours are left out.
+    /// Added to the baseline (of water m³); none: the hours are left out.
     pub kwh_per_hour: Option<f64>,
     pub reason: String,
 }
@@ -107,11 +113,10 @@ pub fn loads(ledger: &Connection) -> Result<Vec<LoadRow>, StoreError> {
     let sql = "SELECT s.entity, c.carrier, e.entity, MAX(0 <> (SELECT SUM(CASE z.kind WHEN 'zone' THEN -o.sign ELSE o.sign END) \
                FROM share_row o JOIN whole_entity z ON z.id = o.entity WHERE o.channel = s.channel)) \
                FROM share_row s JOIN channel_row c ON c.id = s.channel JOIN whole_entity e ON e.id = s.entity \
-               WHERE c.direction = 'import' AND s.sign > 0 AND e.kind NOT IN ('zone', 'photovoltaic', 'battery') AND c.carrier IN (?1, ?2, ?3, ?4) \
+               WHERE c.direction = 'import' AND s.sign > 0 AND e.kind NOT IN ('zone', 'photovoltaic', 'battery') AND c.carrier IN (?1, ?2, ?3, ?4, ?5) \
                GROUP BY s.entity, c.carrier, e.entity ORDER BY s.entity, c.carrier";
-    let books = [Book::Electricity, Book::NaturalGas, Book::Heat, Book::Steam].map(number);
     let mut statement = ledger.prepare(sql)?;
-    let rows = statement.query_map(books, |row| {
+    let rows = statement.query_map(LOADS.map(number), |row| {
         let load = Load { entity: RowId(row.get(0)?), book: book(row.get(1)?)? };
         Ok(LoadRow { load, entity: row.get(2)?, made_inside: row.get(3)? })
     })?;
@@ -280,7 +285,7 @@ pub fn made(ledger: &Connection) -> Result<i64, StoreError> {
     Ok(ledger.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
-/// Hours that are counted, with baseline and metered energy, kWh.
+/// Hours that are counted, with what the baseline has and what was metered, kWh, of water m³.
 pub fn counted(ledger: &Connection, baseline: i64, span: Span) -> Result<Vec<(Millis, f64, f64)>, StoreError> {
     let sql = "SELECT p.ts, p.baseline_kwh + COALESCE((SELECT SUM(a.kwh_per_hour) FROM adjustment_row a WHERE a.entity = b.entity AND a.carrier = b.carrier \
                AND a.from_ts <= p.ts AND p.ts < a.to_ts), 0), r.quantity * b.kwh_per_unit FROM saving_row p JOIN baseline_row b ON b.id = p.baseline \

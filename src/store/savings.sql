@@ -1,4 +1,5 @@
 -- Savings. A baseline is frozen: its row is never changed but for the day and reason on which another one took its place.
+-- What is called kwh in these tables is in the baseline's own unit, m3 where the carrier is water; the views tell the two apart.
 
 -- Days of the zone folder's calendar.csv, for readers that have no zone folder.
 CREATE TABLE day_row (date TEXT PRIMARY KEY, day_type TEXT NOT NULL) WITHOUT ROWID;

@@ -22,6 +22,8 @@ pub struct Series {
     rows: Option<&'static str>,
     /// The further tags under which an hour that is gone had been sent: `SELECT` of them; without tags a row says whether. None: it had.
     emptied: Option<&'static str>,
+    /// Whether a carrier has a number at all, so that one it never had is not sent as 0.
+    has: fn(carrier: &str, number: &str) -> bool,
 }
 
 /// Lines of one key at most: energy, carbon and saving have one, cost has one for each band of a tariff and what has no price.
@@ -35,6 +37,7 @@ pub const BY_HOUR: [Series; 4] = [
         texts: &[],
         rows: None,
         emptied: None,
+        has: |_, _| true,
     },
     Series {
         measurement: "carbon",
@@ -47,6 +50,7 @@ pub const BY_HOUR: [Series; 4] = [
             "SELECT CASE ?3 WHEN 'natural_gas' THEN '1' ELSE '2' END, 'location' WHERE EXISTS \
              (SELECT 1 FROM factor_row f JOIN carrier_row c ON c.id = f.carrier WHERE c.carrier = ?3 AND f.mg_per_unit IS NOT NULL)",
         ),
+        has: |_, _| true,
     },
     Series {
         measurement: "cost",
@@ -56,17 +60,31 @@ pub const BY_HOUR: [Series; 4] = [
         rows: Some(COSTS),
         // Bands of 0 are among the rows.
         emptied: Some("SELECT NULL WHERE ?3 IS NULL"),
+        has: |_, _| true,
     },
     Series {
         measurement: "saving",
         tags: &[],
-        numbers: &["baseline_kwh", "metered_kwh", "saved_kwh", "saved_kg_co2e", "low_kwh", "high_kwh"],
+        numbers: &[
+            "baseline_kwh",
+            "metered_kwh",
+            "saved_kwh",
+            "saved_kg_co2e",
+            "low_kwh",
+            "high_kwh",
+            "baseline_m3",
+            "metered_m3",
+            "saved_m3",
+            "low_m3",
+            "high_m3",
+        ],
         texts: &[],
         rows: Some(SAVINGS),
         emptied: Some(
             "SELECT 1 FROM baseline_row b JOIN entity_row e ON e.id = b.entity JOIN carrier_row k ON k.id = b.carrier \
              WHERE e.entity = ?2 AND k.carrier = ?3 AND b.to_ts <= ?1 LIMIT 1",
         ),
+        has: |carrier, number| (carrier == "water") == number.ends_with("_m3"),
     },
 ];
 
@@ -87,12 +105,14 @@ const COSTS: &str = "WITH step(ms) AS (VALUES (0), (300000), (600000), (900000),
     GROUP BY band";
 
 /// The view saving for one hour. That a prediction is there says that the hour is closed.
-const SAVINGS: &str = "SELECT h.baseline_kwh, h.metered_kwh, h.baseline_kwh - h.metered_kwh, \
-    (h.baseline_kwh - h.metered_kwh) / h.kwh_per_unit * h.mg_co2e_per_unit / 1e9, h.baseline_kwh - h.metered_kwh - h.half_width_kwh, \
-    h.baseline_kwh - h.metered_kwh + h.half_width_kwh FROM ( \
-      SELECT b.mg_co2e_per_unit, b.kwh_per_unit, p.half_width_kwh, r.quantity * b.kwh_per_unit AS metered_kwh, \
+const SAVINGS: &str = "SELECT h.baseline * kwh, h.metered * kwh, (h.baseline - h.metered) * kwh, \
+    (h.baseline - h.metered) / h.per_unit * h.mg_co2e_per_unit / 1e9, (h.baseline - h.metered - h.half_width) * kwh, \
+    (h.baseline - h.metered + h.half_width) * kwh, h.baseline * m3, h.metered * m3, (h.baseline - h.metered) * m3, \
+    (h.baseline - h.metered - h.half_width) * m3, (h.baseline - h.metered + h.half_width) * m3 FROM ( \
+      SELECT b.mg_co2e_per_unit, b.kwh_per_unit AS per_unit, p.half_width_kwh AS half_width, r.quantity * b.kwh_per_unit AS metered, \
+        iif(?3 = 'water', NULL, 1.0) AS kwh, iif(?3 = 'water', 1.0, NULL) AS m3, \
         p.baseline_kwh + COALESCE((SELECT SUM(a.kwh_per_hour) FROM adjustment_row a \
-          WHERE a.entity = b.entity AND a.carrier = b.carrier AND a.from_ts <= ?1 AND ?1 < a.to_ts), 0) AS baseline_kwh \
+          WHERE a.entity = b.entity AND a.carrier = b.carrier AND a.from_ts <= ?1 AND ?1 < a.to_ts), 0) AS baseline \
       FROM baseline_row b JOIN entity_row e ON e.id = b.entity JOIN carrier_row k ON k.id = b.carrier JOIN saving_row p ON p.baseline = b.id AND p.ts = ?1 \
         JOIN rollup_row r ON r.level = 1 AND r.ts = ?1 AND r.entity = b.entity AND r.carrier = b.carrier \
       WHERE b.ended IS NULL AND e.entity = ?2 AND k.carrier = ?3 AND NOT EXISTS (SELECT 1 FROM adjustment_row a \
@@ -139,7 +159,8 @@ impl Series {
     }
 
     fn write_zeros(&self, connection: &Connection, key: &Key, lines: &mut Lines) -> Result<(), StoreError> {
-        let zeros: Vec<_> = self.numbers.iter().map(|name| (*name, Field::Number(0.0))).collect();
+        let had = self.numbers.iter().filter(|name| (self.has)(key.carrier, name));
+        let zeros: Vec<_> = had.map(|name| (*name, Field::Number(0.0))).collect();
         let Some(sql) = self.emptied else {
             self.line(key, &[], &zeros, lines);
             return Ok(());

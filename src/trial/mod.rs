@@ -151,7 +151,8 @@ fn take(engine: &mut Engine, messages: Vec<Message>, fleet: &Unplugged) -> Resul
 /// Baselines of the loads to be judged, from a ledger that ends with its baseline year.
 fn fitted(measured: &Path, entities: Option<usize>) -> Result<(Vec<Attempt>, Wanted), TrialError> {
     let ledger = store::open_to_read(measured)?;
-    let mut wanted = Wanted::default();
+    // Water has no part in a zone's kWh.
+    let mut wanted = Wanted { books: savings::IN_KWH.to_vec(), ..Wanted::default() };
     if let Some(most) = entities {
         let mut all: Vec<i64> = fit::loads(&ledger, &wanted)?.iter().map(|row| row.load.entity.0.into()).collect();
         all.dedup();
@@ -196,14 +197,14 @@ fn claimed(
     for claim in claims {
         let (load, kwh_per_unit) = (claim.baseline.load, claim.baseline.vintage.kwh_per_unit);
         let kwh = |ledger| Ok::<f64, StoreError>(savings::metered(ledger, load, reporting)? as f64 * kwh_per_unit);
-        let figure = figures::Figure::sum(claim.figures.values());
+        let claimed = figures::Figure::sum(claim.figures.values()).energy.unwrap_or_default();
         judged.push(Judged {
             carrier: load.book.carrier().as_str(),
             made_inside: claim.made_inside,
             without_kwh: kwh(&without)?,
             metered_kwh: kwh(&ledger)?,
-            claimed_kwh: figure.saved_kwh(),
-            half_width_kwh: figure.half_width_kwh,
+            claimed_kwh: claimed.saved(),
+            half_width_kwh: claimed.half_width,
             cv_rmse: claim.fitted.quality.cross_validated.map(|spread| spread.cv_rmse),
             entity: claim.entity,
         });

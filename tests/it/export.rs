@@ -46,7 +46,7 @@ const SUMS: [(&str, &str, usize); 9] = [
     ("energy", "quantity", 14),
     ("carbon", "kg_co2e", 11),
     ("cost", "cny", 12),
-    ("saving", "saved_kwh", 13),
+    ("saving", "saved_kwh", 18),
     ("alert", "value", 12),
     ("energy_part", "quantity", 14),
     ("carbon_part", "kg_co2e", 11),

@@ -7,7 +7,7 @@ use crate::harness::collector::Collector;
 use crate::harness::influxd::{BUCKET, Influxd, TOKEN};
 use crate::harness::ledger::{query, show};
 use crate::harness::mosquitto::Mosquitto;
-use crate::harness::office::{Office, in_order, open, play, unsaved_wh, write_zone};
+use crate::harness::office::{Office, add_water_meter, in_order_with_water, open, play, unsaved_litres, unsaved_wh, write_zone};
 use crate::harness::{LONG, SOON, folder, nengtan, path, repository, run, text, until};
 
 /// The ledger's hours, in ledger units: (entity, carrier, ms) → quantity; (entity, carrier, scope, method, ms) → micrograms.
@@ -178,9 +178,11 @@ fn savings_reach_influxdb_and_follow_what_is_excluded() {
     let Some(server) = Influxd::start("savings_reach_influxdb_and_follow_what_is_excluded") else { return };
     let folder = folder();
     let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
+    add_water_meter(&zone);
     let office = Office::new(YEAR + REPORTED, |hour| if hour < YEAR { unsaved_wh(hour) } else { unsaved_wh(hour) * 9 / 10 });
+    let water = Office::new(YEAR + REPORTED, unsaved_litres);
     let mut engine = open(&zone, &data);
-    play(&mut engine, &in_order(&office, -1..YEAR + REPORTED));
+    play(&mut engine, &in_order_with_water(&office, &water, -1..YEAR + REPORTED));
     drop(engine);
     let fitted = run(&["savings", "fit", "--to", "2026-01-01", "--data", path(&data)]);
     assert!(fitted.status.success(), "{}", text(&fitted.stderr));
@@ -208,6 +210,11 @@ fn savings_reach_influxdb_and_follow_what_is_excluded() {
     assert!(rest < all);
     let values = until(SOON, "the excluded hours are 0", || there(rest));
     assert_eq!(values.values().filter(|kwh| **kwh == 0.0).count(), 48);
+    // Water was in none of these, and has fields of its own; what was excluded of it is 0 there.
+    until(SOON, "the excluded hours of water are 0", || {
+        let values = server.values("saving", "baseline_m3", &["entity", "carrier"]);
+        (values.len() == REPORTED_HOURS && values.values().filter(|m3| **m3 == 0.0).count() == 48).then_some(())
+    });
     collector.stop();
 }
 

@@ -40,6 +40,7 @@ mod restate;
 mod same_seed;
 mod savings;
 mod savings_change;
+mod savings_water;
 mod tree;
 #[cfg(feature = "demo")]
 mod trial;
