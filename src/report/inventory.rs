@@ -3,11 +3,13 @@
 //! Invariant: it lists the streams of `show carbon` for the same entities and time, so the sums by entity, scope and method agree. Own generation that leaves
 //! an entity is a line of its own, without carbon: it is neither used there nor taken off what is bought.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 
 use super::Wish;
-use super::subject::exported;
+use super::subject::handed_on;
 use crate::accounting::Book;
 use crate::show::streams::{Origin, Stream, factor_unit, streams};
 use crate::show::{By, Resolved, ShowError, books};
@@ -69,8 +71,11 @@ fn exports(ledger: &Connection, wanted: &Resolved) -> Result<Vec<Stream>, ShowEr
         measured_share: Cell::Null,
         origin: Origin::Other,
     };
-    let exports = exported(ledger, (from, to))?.into_iter();
-    Ok(exports.filter(|(entity, wh)| *wh != 0 && wanted.wants(*entity)).map(line).collect())
+    let mut exports: BTreeMap<i64, i128> = BTreeMap::new();
+    for handed in handed_on(ledger, (from, to))?.into_iter().filter(|handed| handed.gives && wanted.wants(handed.entity)) {
+        *exports.entry(handed.entity).or_default() += handed.wh;
+    }
+    Ok(exports.into_iter().filter(|(_, wh)| *wh != 0).map(line).collect())
 }
 
 /// Source, recording and confidence of each version.

@@ -83,7 +83,7 @@ pub struct Use {
     pub co2e_ug: i128,
     pub gross_energy_ug: i128,
     pub measured_energy_ug: i128,
-    /// What entities with a source of their own from nature gave away.
+    /// What entities with a source of their own from nature gave away, but for what another one of the subject got.
     pub exported_wh: i128,
     pub days: usize,
 }
@@ -118,16 +118,30 @@ pub fn used(ledger: &Connection, subject: &Subject, from: Millis, to: Millis) ->
         sums.measured_energy_ug += if gross == 0 { calorific.abs() } else { calorific.abs() * (gross - amount(5)?) / gross };
     }
     sums.days = days.len();
-    sums.exported_wh = exported(ledger, (from, to))?.iter().filter(|(entity, _)| subject.rows.contains(entity)).map(|(_, wh)| wh).sum();
+    let handed = handed_on(ledger, (from, to))?;
+    let own = || handed.iter().filter(|handed| subject.rows.contains(&handed.entity));
+    let stays: FxHashSet<i64> = own().filter(|handed| !handed.gives).map(|handed| handed.channel).collect();
+    sums.exported_wh = own().filter(|handed| handed.gives && !stays.contains(&handed.channel)).map(|handed| handed.wh).sum();
     Ok(sums)
 }
 
-/// Exports of own generation by entity, Wh: what leaves it (or the zone) and carries no carbon.
-pub fn exported(ledger: &Connection, (from, to): (Millis, Millis)) -> Result<FxHashMap<i64, i128>, ShowError> {
-    let sql = "SELECT s.entity, SUM(i.quantity * -s.sign) FROM share_row s JOIN channel_row c ON c.id = s.channel JOIN interval_row i ON i.channel = s.channel \
-               WHERE c.direction = 'export' AND c.carrier = 0 AND s.sign < 0 AND s.bought = 0 AND i.ts >= ?1 AND i.ts < ?2 GROUP BY s.entity";
+/// What an entity gave away of its own generation through a channel, or got from another one, Wh.
+pub struct Handed {
+    channel: i64,
+    pub entity: i64,
+    pub gives: bool,
+    pub wh: i128,
+}
+
+/// Exports of own generation: what leaves an entity (or the zone) and carries no carbon, and which entity above it gets it.
+pub fn handed_on(ledger: &Connection, (from, to): (Millis, Millis)) -> Result<Vec<Handed>, ShowError> {
+    let sql = "SELECT s.channel, s.entity, s.sign < 0, SUM(i.quantity * abs(s.sign)) FROM share_row s JOIN channel_row c ON c.id = s.channel \
+               JOIN interval_row i ON i.channel = s.channel \
+               WHERE c.direction = 'export' AND c.carrier = 0 AND s.bought = 0 AND i.ts >= ?1 AND i.ts < ?2 GROUP BY s.channel, s.entity";
     let mut statement = ledger.prepare_cached(sql)?;
-    let rows = statement.query_map(params![from.0, to.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.into())))?;
+    let rows = statement.query_map(params![from.0, to.0], |row| {
+        Ok(Handed { channel: row.get(0)?, entity: row.get(1)?, gives: row.get(2)?, wh: row.get::<_, i64>(3)?.into() })
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

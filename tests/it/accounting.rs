@@ -256,3 +256,30 @@ fn own_generation_that_leaves_is_a_line_of_its_own_in_the_inventory() {
         assert!(close(kwh("market", "electricity (residual mix)").1, 304.8) && close(kwh("location", "electricity").1, 309.55));
     }
 }
+
+/// A roof, an entity of its own below the works, makes 100 kWh and hands them to the works' meter. What leaves the roof stays in the works.
+#[test]
+fn what_a_roof_hands_to_its_own_works_is_no_export_of_the_works() {
+    let meters = [
+        "M-1 E-1 - entry yes electricity active_energy_import_kwh import kwh 0.01 4000",
+        "P-1 PV-1 M-1 unit yes electricity active_energy_generation_kwh generation kwh 0.01 4000",
+        "P-1 PV-1 M-1 unit yes electricity active_energy_export_kwh export kwh 0.01 4000",
+    ];
+    let mut plant = Plant::new("", &["E-1", "PV-1:photovoltaic:E-1"], &meters);
+    let mut engine = plant.open();
+    let registers = [
+        ("M-1", "active_energy_import_kwh", 500.0),
+        ("P-1", "active_energy_generation_kwh", 100.0),
+        ("P-1", "active_energy_export_kwh", 90.0),
+    ];
+    for (meter, item, kwh) in registers {
+        plant.read(&mut engine, &[(meter, item, "2026-01-05T00:00:00+08:00", 0.0), (meter, item, "2026-01-05T01:00:00+08:00", kwh)]);
+    }
+    let value = |rows: &[Row], name: &str| number(rows.iter().find(|row| row["indicator"] == name).unwrap(), "value");
+    // Ten stay on the roof, ninety go to the works: a hundred are used, and none leave. The roof alone gives ninety away.
+    for (entity, used_kwh, exported_kwh) in [("E-1", 100.0, 0.0), ("PV-1", 10.0, 90.0)] {
+        let factory = report(&plant.data(), &["factory", "--entity", entity]);
+        let seen = (value(&factory, "own_generation_self_used_kwh"), value(&factory, "own_generation_exported_kwh"));
+        assert_eq!(seen, (used_kwh, exported_kwh), "{entity}");
+    }
+}
