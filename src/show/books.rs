@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use rustc_hash::FxHashMap;
 
-use super::known::{self, Named};
+use super::known::{self, Factor, InForce, Named};
 use super::{By, Resolved, Selection, ShowError, period, streams};
 use crate::accounting::Book;
 use crate::domain::units::{MINUTE_MS, Millis};
@@ -39,13 +39,29 @@ impl Sums {
         self.share(self.gross - self.assumed - self.estimated)
     }
 
+    pub fn add(&mut self, other: &Sums) {
+        self.quantity += other.quantity;
+        self.bought += other.bought;
+        self.gross += other.gross;
+        self.assumed += other.assumed;
+        self.estimated += other.estimated;
+        self.co2e_ug += other.co2e_ug;
+        for (into, ug) in self.beside_ug.iter_mut().zip(other.beside_ug) {
+            *into += ug;
+        }
+        self.latest = self.latest.max(other.latest);
+    }
+
     fn share(&self, part: i128) -> Cell {
         if self.gross == 0 { Cell::Null } else { Cell::Real(part as f64 / self.gross as f64) }
     }
 }
 
-/// Start and end of a row's time, entity, book.
-pub type Key = (Millis, Millis, i64, u8);
+/// When a row's factor and, of gas, those of [`streams::BESIDE_CO2`] first held; all 0 where rows are not told apart by factors.
+pub type Version = [Millis; 3];
+
+/// Start and end of a row's time, entity, book, factors.
+pub type Key = (Millis, Millis, i64, u8, Version);
 
 /// `show energy`: quantity of each entity and carrier. The zone is the row whose entity is the zone's id.
 pub fn energy(ledger: &Connection, selection: &Selection, by: By) -> Result<Table, ShowError> {
@@ -65,7 +81,7 @@ pub fn energy(ledger: &Connection, selection: &Selection, by: By) -> Result<Tabl
         "assumed_share",
         "estimated_share",
     ]);
-    for ((from, to, entity, book), sums) in sums(ledger, &mut wanted, by)? {
+    for ((from, to, entity, book, _), sums) in sums(ledger, &mut wanted, by, None)? {
         let Some((book, (id, name_en, name_zh))) = book_of(book).zip(names.get(&entity)) else { continue };
         let shown = book.shown();
         let quantity = sums.quantity as f64 / shown.per_unit;
@@ -140,10 +156,16 @@ pub fn names(ledger: &Connection) -> Result<Names, ShowError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The sums asked for, by start, entity and book.
-pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeMap<Key, Sums>, ShowError> {
+/// The sums asked for, by start, entity and book, and by `factors` where they are given: then no sum holds two of them.
+pub fn sums(
+    ledger: &Connection,
+    wanted: &mut Resolved,
+    by: By,
+    factors: Option<&InForce<Factor>>,
+) -> Result<BTreeMap<Key, Sums>, ShowError> {
     let named = known::named(ledger, wanted)?;
-    let rows = match source(wanted, by, &named) {
+    let borders = named.borders().chain(factors.into_iter().flat_map(InForce::borders));
+    let rows = match source(wanted, by, borders) {
         Some(level) => rolled_up(ledger, wanted, level, &named)?,
         None => intervals(ledger, wanted, &named)?,
     };
@@ -155,19 +177,15 @@ pub fn sums(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<BTreeM
             continue;
         }
         let (start, end) = period(wanted, by, (row.start, row.end), (first, last));
-        let into = sums.entry((start, end, row.entity, row.book)).or_default();
-        into.quantity += row.sums.quantity;
-        into.bought += row.sums.bought;
-        into.gross += row.sums.gross;
-        into.assumed += row.sums.assumed;
-        into.estimated += row.sums.estimated;
-        into.co2e_ug += row.sums.co2e_ug;
-        for (into, ug) in into.beside_ug.iter_mut().zip(row.sums.beside_ug) {
-            *into += ug;
-        }
-        into.latest = into.latest.max(row.sums.latest);
+        let version = factors.map_or_else(Version::default, |factors| version((factors, &named), row.book, row.start));
+        sums.entry((start, end, row.entity, row.book, version)).or_default().add(&row.sums);
     }
     Ok(sums)
+}
+
+fn version((factors, named): (&InForce<Factor>, &Named), book: u8, at: Millis) -> Version {
+    let beside = if book == Book::NaturalGas as u8 { streams::BESIDE_CO2.map(|gas| named.first(gas, at)) } else { [None; 2] };
+    [factors.first(&book, at), beside[0], beside[1]].map(Option::unwrap_or_default)
 }
 
 /// The span of a row's time that holds `at`, as far as it was asked for. A total has no such span of its own: the caller knows it.
@@ -184,11 +202,11 @@ pub fn bucket(wanted: &mut Resolved, by: By, at: Millis) -> (Millis, Millis) {
     wanted.clipped((span.start, span.end))
 }
 
-/// The coarsest stored level that the question can be answered from; none: the intervals. No row holds two factors.
-#[must_use]
-pub fn source(wanted: &mut Resolved, by: By, named: &Named) -> Option<RollupLevel> {
+/// The coarsest stored level that the question can be answered from; none: the intervals. No row lies on both sides of one of the `borders`, where factors
+/// change.
+pub fn source(wanted: &mut Resolved, by: By, borders: impl Iterator<Item = Millis>) -> Option<RollupLevel> {
     let inside = |at: &Millis| wanted.from.is_none_or(|from| from < *at) && wanted.to.is_none_or(|to| *at < to);
-    let borders: Vec<Millis> = wanted.from.into_iter().chain(wanted.to).chain(named.borders().filter(inside)).collect();
+    let borders: Vec<Millis> = wanted.from.into_iter().chain(wanted.to).chain(borders.filter(inside)).collect();
     let is_known = wanted.as_known_on.is_some();
     let calendar = &mut wanted.calendar;
     if is_known || by == By::Interval || !borders.iter().all(|at| calendar.hour(*at).start == *at) {

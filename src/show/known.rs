@@ -112,7 +112,9 @@ impl<T, K: Eq + Hash + FromSql> InForce<T, K> {
         }
         Ok(InForce(all))
     }
+}
 
+impl<T, K: Eq + Hash> InForce<T, K> {
     /// Moments at which something else begins to hold.
     pub fn borders(&self) -> impl Iterator<Item = Millis> {
         self.0.values().flatten().map(|(from, ..)| *from)
@@ -125,6 +127,17 @@ impl<T, K: Eq + Hash + FromSql> InForce<T, K> {
         let spans = self.0.get(key)?;
         let (_, to, value) = &spans[spans.partition_point(|(from, _, _)| *from <= at).checked_sub(1)?];
         (at < *to).then_some((value, *to))
+    }
+}
+
+impl<T: PartialEq, K: Eq + Hash> InForce<T, K> {
+    /// When the value that holds at a moment first held: the same for all moments with that value.
+    pub fn first<Q: Eq + Hash + ?Sized>(&self, key: &Q, at: Millis) -> Option<Millis>
+    where
+        K: Borrow<Q>,
+    {
+        let (value, _) = self.find(key, at)?;
+        self.0.get(key)?.iter().find(|(.., other)| other == value).map(|(from, ..)| *from)
     }
 }
 
@@ -155,7 +168,7 @@ pub fn named(ledger: &Connection, wanted: &Resolved) -> Result<Named, ShowError>
 }
 
 /// A factor in use; `source` names its version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Factor {
     pub mg_per_unit: i64,
     pub tier: String,

@@ -153,7 +153,7 @@ fn mix_of<'q>(
 
 /// Rows of all entities but the zone, which is their sum, and parts of them, over every month that the question or a supply of it touches, in order of time.
 fn rows_of_all_months(question: &Question, wanted: &mut Resolved, supplies: &[Supply]) -> Result<Vec<SourceRow>, ShowError> {
-    let level = books::source(wanted, question.by, question.named);
+    let level = books::source(wanted, question.by, question.named.borders());
     let asked = (wanted.from, wanted.to);
     let supplied = supplies.iter().map(|supply| (supply.offer.from, supply.offer.to));
     // A supply is shared out over its whole period, also beyond what was asked for.
@@ -186,7 +186,12 @@ fn total(question: &Question) -> (Millis, Millis) {
 
 fn electricity(question: &Question, supplies: &[Supply], key: MixKey, mix: &Mix, streams: &mut Vec<Stream>) {
     let (from, to, entity) = key;
-    let measured_share = question.sums.get(&(from, to, entity, Book::Electricity as u8)).map_or(read::Cell::Null, Sums::measured_share);
+    let metered = |version| (from, to, entity, Book::Electricity as u8, [Millis(version); 3]);
+    let mut whole = Sums::default();
+    for (_, sums) in question.sums.range(metered(i64::MIN)..=metered(i64::MAX)) {
+        whole.add(sums);
+    }
+    let measured_share = whole.measured_share();
     let mut push = |name: &str, wh: i64, origin: Origin, factor: (i64, &str, &str)| {
         streams.push(bought(key, Book::Electricity, (name, i128::from(wh), origin), factor, measured_share.clone()));
     };
@@ -208,13 +213,11 @@ fn electricity(question: &Question, supplies: &[Supply], key: MixKey, mix: &Mix,
 }
 
 /// Bought heat and steam have one factor, whatever the method.
-fn heat(question: &Question, (from, to, entity, book): Key, sums: &Sums, streams: &mut Vec<Stream>) {
+fn heat(question: &Question, (from, to, entity, book, _): Key, sums: &Sums, streams: &mut Vec<Stream>) {
     let Some(book) = books::book_of(book).filter(|book| matches!(book, Book::Heat | Book::Steam)) else { return };
     let Some(factor) = question.factors.at(book as u8, sums.latest).map(|(factor, _)| factor) else { return };
     let what = (book.carrier().as_str(), sums.bought, Origin::Co2);
-    let stream = bought((from, to, entity), book, what, (factor.mg_per_unit, &factor.tier, &factor.source), sums.measured_share());
-    // Its factor may have changed within the row.
-    streams.push(Stream { co2e_ug: sums.co2e_ug, ..stream });
+    streams.push(bought((from, to, entity), book, what, (factor.mg_per_unit, &factor.tier, &factor.source), sums.measured_share()));
 }
 
 /// A stream of what was bought, by the market.

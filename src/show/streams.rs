@@ -1,7 +1,7 @@
 //! Carbon as streams: what was metered, what burns beside CO2, what was bought from whom, and what users declared.
 //!
-//! Invariant: of every stream amount × factor is its carbon, exactly, while its factor does not change within the row; inventory and `show carbon` are
-//! the same streams, so their sums agree.
+//! Invariant: of every stream amount × factor is its carbon, exactly: where a factor changes within a row's time, there is a stream for each. Inventory and
+//! `show carbon` are the same streams, so their sums agree.
 
 use std::collections::BTreeMap;
 
@@ -83,8 +83,8 @@ pub fn streams(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<Vec
 /// As [`streams`]: metered ones, market-based ones, and what was declared.
 pub fn by_source(ledger: &Connection, wanted: &mut Resolved, by: By) -> Result<[Vec<Stream>; 3], ShowError> {
     let Some(data) = data_span(ledger, wanted)? else { return Ok(Default::default()) };
-    let sums = books::sums(ledger, wanted, by)?;
     let (factors, named) = (known::factors(ledger, wanted)?, known::named(ledger, wanted)?);
+    let sums = books::sums(ledger, wanted, by, Some(&factors))?;
     let zone = ledger.query_row("SELECT id FROM entity_row WHERE entity = ?1", [&wanted.zone], |row| row.get(0))?;
     let gwp = ledger.query_row("SELECT value FROM meta WHERE key = 'gwp'", [], |row| row.get(0))?;
     let question = Question { ledger, by, sums: &sums, factors: &factors, named: &named, data, zone, gwp };
@@ -117,7 +117,7 @@ pub fn factor_unit(book: Book) -> &'static str {
 fn metered(question: &Question) -> Vec<Stream> {
     let mut streams = Vec::new();
     let mut beside = Vec::new();
-    for ((from, to, entity, book), sums) in question.sums {
+    for ((from, to, entity, book, _), sums) in question.sums {
         let Some(book) = books::book_of(*book) else { continue };
         // What has no factor has no carbon by its nature: the engine refuses to start where one is missing.
         let Some(factor) = question.factors.at(book as u8, sums.latest).map(|(factor, _)| factor) else { continue };

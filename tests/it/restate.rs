@@ -8,7 +8,7 @@ use nengtan::engine::Engine;
 
 use crate::accounts::{Books, WALL, january, near, number, of_location};
 use crate::harness::collector::Collector;
-use crate::harness::ledger::{dump, query, show, stored};
+use crate::harness::ledger::{Row, dump, query, report, show, stored};
 use crate::harness::mosquitto::Mosquitto;
 use crate::harness::publisher::Publisher;
 use crate::harness::zone::{ZONE, reading, telemetry};
@@ -268,6 +268,49 @@ fn a_restatement_changes_what_it_should_and_nothing_else() {
     near(carbon(&books.data(), &[])[3], 67.2, "a new day");
     let wrong = run(&["restate", "--data", path(&again), "--zone", path(&books.zone), "--from", "2026-01-02T00:10"]);
     assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+}
+
+/// 1 kWh, 1 m³ of gas and 0.1 t of steam every quarter of an hour through two days; 120 of 192 quarters at the first grid factor, 24 at the second, which
+/// alone changes, 48 at the third, which changes with the residual mix and the CH4 of gas.
+#[test]
+fn where_a_factor_changes_within_a_row_each_has_a_row_of_its_own_that_multiplies_out() {
+    let mut books = works();
+    write_rules(&books.zone, "0.6191", "0.3949");
+    let mut engine = books.open();
+    for quarter in 0..=192 {
+        burn(&mut engine, quarter, 0);
+    }
+    let readings: Vec<_> = (0..=192).map(|quarter| ("a", january(quarter), f64::from(quarter))).collect();
+    books.take(&mut engine, &january(200), &readings);
+    drop(engine);
+    let file = books.zone.join("my-factors.toml");
+    let factors = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, replaced(&factors, &[("CN-SD = 0.6191", "CN-SD = 0.5")])).unwrap();
+    books.tick_and_restate("2026-01-02T06:00", None);
+    write_rules(&books.zone, "0.7", "0.3949");
+    books.tick_and_restate("2026-01-02T12:00", None);
+
+    let inventory = report(&books.data(), &["inventory"]);
+    for row in &inventory {
+        near(number(row, "quantity") * number(row, "factor"), number(row, "kg_co2e"), &format!("{row:?}"));
+    }
+    let carbon = show(&books.data(), &["carbon"]);
+    let of = |rows: &[Row], stream: &str, column: &str| -> Vec<f64> {
+        let is = |row: &&Row| {
+            row["entity"] == "E-a" && row["method"] == "location" && row["source_stream"].as_str().unwrap().starts_with(stream)
+        };
+        rows.iter().filter(is).map(|row| number(row, column)).collect()
+    };
+    assert_eq!(of(&inventory, "electricity", "quantity"), [120.0, 24.0, 48.0]);
+    assert_eq!(of(&inventory, "electricity", "factor"), [0.6191, 0.5, 0.7]);
+    assert_eq!(of(&inventory, "natural_gas CH4", "quantity"), [144.0, 48.0]);
+    for (seen, wanted) in of(&carbon, "electricity", "kg_co2e").iter().zip([120.0 * 0.6191, 24.0 * 0.5, 48.0 * 0.7]) {
+        near(*seen, wanted, "show carbon");
+    }
+    assert_eq!(carbon.len(), inventory.len());
+    let energy = show(&books.data(), &["energy", "--entity", "E-a"]);
+    let kwh: Vec<f64> = energy.iter().filter(|row| row["carrier"] == "electricity").map(|row| number(row, "quantity")).collect();
+    assert_eq!(kwh, [192.0], "energy has no factor and stays one row");
 }
 
 /// 1 kWh, 1 m³ of gas and 0.1 t of steam every quarter of an hour through two days; the second is restated from its sixth hour on.
