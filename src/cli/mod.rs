@@ -191,6 +191,7 @@ impl From<ShowError> for CliError {
             | ShowError::EmptyRange
             | ShowError::UnknownEntity { .. }
             | ShowError::NoResidual { .. }
+            | ShowError::NoData { .. }
             | ShowError::Year { .. } => CliError::Usage(error.to_string()),
         }
     }

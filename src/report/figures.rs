@@ -223,13 +223,13 @@ impl Sheet {
         self.judged(subject, figures, ("non_fossil_share_of_tce_primary_pct", code), primary, note);
     }
 
-    /// Thresholds of key units, on the rolling year. A designated unit's lower bound holds for those that the zone lists.
-    pub fn key_unit(&mut self, subject: &Subject, figures: &Figures) {
+    /// Thresholds of key units, on the rolling year, whose days `rolling` names. A designated unit's lower bound holds for those that the zone lists.
+    pub fn key_unit(&mut self, subject: &Subject, figures: &Figures, rolling: &str) {
         let code = if subject.key_unit { "keu_designated" } else { "keu" };
-        let note = format!("key energy-using unit when met; rolling year, {} days with data", figures.used.days);
+        let note = format!("key energy-using unit when met; {rolling}, {} days with data", figures.used.days);
         self.judged(subject, figures, ("rolling_year_tce_calorific", code), Some(figures.tce_calorific()), ("", &note));
         self.judged(subject, figures, ("rolling_year_tce_primary", code), Some(figures.tce_primary()), ("", &note));
-        let note = format!("reports to the carbon market when met; rolling year, {} days with data", figures.used.days);
+        let note = format!("reports to the carbon market when met; {rolling}, {} days with data", figures.used.days);
         let tiers = figures.carbon.tiers.join(" ");
         let value = Some(figures.scopes_1_and_2_t());
         self.judged(subject, figures, ("rolling_year_scopes_1_and_2_location_t_co2e", "ets"), value, (&tiers, &note));

@@ -25,16 +25,31 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// The whole local year in the ledger's terms.
+    /// The whole local year in the ledger's terms. A year asked for has data.
     pub fn resolve(&self, ledger: &Connection) -> Result<Resolved, ShowError> {
         let mut wanted = Selection { entities: self.entities.clone(), from: None, to: None, as_known_on: None }.resolve(ledger)?;
-        let last = last_hour(ledger)?.unwrap_or_default();
-        let year = self.year.unwrap_or_else(|| wanted.calendar.date(last).year());
+        let years = years(ledger, &mut wanted.calendar)?;
+        let last = years.last().copied().unwrap_or_else(|| wanted.calendar.date(Millis::default()).year());
+        let year = self.year.unwrap_or(last);
         let first_day = |year| jiff::civil::Date::new(year, 1, 1).map_err(|_| ShowError::Year { seen: year });
         wanted.from = Some(wanted.calendar.start_of(first_day(year)?));
         wanted.to = Some(wanted.calendar.start_of(first_day(year.saturating_add(1))?));
+        if self.year.is_some() && !years.contains(&year) {
+            let have =
+                if years.is_empty() { "no year yet".to_owned() } else { years.iter().map(i16::to_string).collect::<Vec<_>>().join(", ") };
+            return Err(ShowError::NoData { seen: year, have });
+        }
         Ok(wanted)
     }
+}
+
+/// Local years that have data, in order.
+fn years(ledger: &Connection, calendar: &mut LocalCalendar) -> Result<Vec<i16>, ShowError> {
+    let mut statement = ledger.prepare("SELECT DISTINCT ts FROM rollup_row WHERE level = 3 ORDER BY ts")?;
+    let months = statement.query_map([], |row| row.get(0).map(Millis))?.collect::<Result<Vec<_>, _>>()?;
+    let mut years: Vec<i16> = months.into_iter().map(|month| calendar.date(month).year()).collect();
+    years.dedup();
+    Ok(years)
 }
 
 /// The start of the newest hour that has data.
@@ -56,7 +71,7 @@ pub fn park(ledger: &Connection, wish: &Wish) -> Result<Table, ShowError> {
     for (_, _, subject) in topmost(all) {
         let rolling = asked.rolling(&subject)?;
         if subject.key_unit || sheet.reaches_a_key_threshold(&subject, &rolling) {
-            sheet.key_unit(&subject, &rolling);
+            sheet.key_unit(&subject, &rolling, &asked.rolling_days());
         }
     }
     Ok(sheet.table)
@@ -75,7 +90,7 @@ pub fn factory(ledger: &Connection, wish: &Wish) -> Result<Table, ShowError> {
             sheet.intensities(&subject, &figures);
             sheet.factory(&subject, &figures);
             let rolling = asked.rolling(&subject)?;
-            sheet.key_unit(&subject, &rolling);
+            sheet.key_unit(&subject, &rolling, &asked.rolling_days());
         }
     }
     Ok(sheet.table)
@@ -119,6 +134,12 @@ impl<'l> Asked<'l> {
         let used = used(self.ledger, subject, self.rolling.0, self.rolling.1)?;
         let year = self.year.calendar.date(self.rolling.1.plus_ms(-1)).year();
         Figures::new(self.ledger, used, carbon(&self.rolling_streams, subject), (year, 365.0, self.rolling.1.plus_ms(-1)))
+    }
+
+    /// First and last local day of the rolling year, for people.
+    fn rolling_days(&mut self) -> String {
+        let (first, last) = (self.year.calendar.date(self.rolling.0), self.year.calendar.date(self.rolling.1.plus_ms(-1)));
+        format!("rolling year {first} to {last}")
     }
 }
 

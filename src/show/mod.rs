@@ -35,6 +35,10 @@ pub enum ShowError {
     UnknownEntity { seen: String },
     #[error("--year is {seen}, wanted a year from -9999 to 9998; correct it")]
     Year { seen: i16 },
+    #[error(
+        "--year is {seen}, a year of which the ledger has no data; it has data of {have}; name one with data, or leave --year out for the last one"
+    )]
+    NoData { seen: i16, have: String },
     #[error("the ledger has no residual factor of {year}; start a collector with this version once, or add one to the factor set")]
     NoResidual { year: i16 },
 }

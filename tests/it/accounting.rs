@@ -7,9 +7,9 @@ use nengtan::config::zone_folder;
 use nengtan::domain::units::Millis;
 use nengtan::engine::Engine;
 
-use crate::harness::folder;
 use crate::harness::ledger::{Row, report, show};
 use crate::harness::plant::Plant;
+use crate::harness::{folder, path, run, text};
 
 const ZONE: &str = "[zone]\nid = \"tiny\"\nname_en = \"Tiny zone\"\nname_zh = \"小园区\"\ntime_zone = \"Asia/Shanghai\"\nregion = \"CN-SD\"\nlatitude = 36.07\nlongitude = 120.38\n";
 const METERS: &str = "meter,entity,parent,level,boundary,carrier,item,direction,unit,resolution,multiplier,width_digits,rating,serial,valid_from,gateway,formula
@@ -190,6 +190,25 @@ fn factory_and_park_figures_come_out_as_worked_out_by_hand() {
     // 2,466.764 of 2,511.9341 kgce are metered.
     let e_1 = factory.iter().find(|row| row["entity"] == "E-1" && row["indicator"] == "tce_calorific").unwrap();
     assert!((number(e_1, "measured_share") - 0.982_017_8).abs() < 1e-7, "{e_1:?}");
+}
+
+#[test]
+fn a_year_without_data_is_refused_and_rows_of_the_rolling_year_name_its_days() {
+    let folder = folder();
+    let data = january(folder.path());
+    for kind in ["park", "factory", "inventory"] {
+        let output = run(&["report", kind, "--year", "2024", "--data", path(&data)]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{kind}: {told}");
+        assert!(told.contains("--year is 2024") && told.contains("it has data of 2026;") && output.stdout.is_empty(), "{kind}: {told}");
+        assert_eq!(report(&data, &[kind, "--year", "2026"]), report(&data, &[kind]));
+    }
+    let factory = report(&data, &["factory"]);
+    let rolling: Vec<&Row> = factory.iter().filter(|row| row["indicator"].as_str().unwrap().starts_with("rolling_year")).collect();
+    assert!(!rolling.is_empty());
+    for row in rolling {
+        assert!(row["note"].as_str().unwrap().contains("rolling year 2025-02-01 to 2026-01-31, 31 days with data"), "{row:?}");
+    }
 }
 
 #[test]
