@@ -18,7 +18,8 @@ use crate::store::StoreError;
 use crate::store::read::{Cell, each_row};
 
 /// Measurements by the names of their views.
-pub const MEASUREMENTS: [&str; 9] = ["reading", "energy", "carbon", "cost", "saving", "alert", "energy_part", "carbon_part", "cost_part"];
+pub const MEASUREMENTS: [&str; 10] =
+    ["reading", "energy", "carbon", "cost", "saving", "alert", "command", "energy_part", "carbon_part", "cost_part"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {

@@ -41,13 +41,14 @@ fn export(data: &Path, more: &[&str]) {
 }
 
 /// Measurements with a number of theirs to add up, and how many columns they have.
-const SUMS: [(&str, &str, usize); 9] = [
+const SUMS: [(&str, &str, usize); 10] = [
     ("reading", "value", 12),
     ("energy", "quantity", 14),
     ("carbon", "kg_co2e", 11),
     ("cost", "cny", 12),
     ("saving", "saved_kwh", 18),
     ("alert", "value", 12),
+    ("command", "value", 13),
     ("energy_part", "quantity", 14),
     ("carbon_part", "kg_co2e", 11),
     ("cost_part", "cny", 12),
