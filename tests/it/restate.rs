@@ -270,10 +270,8 @@ fn a_restatement_changes_what_it_should_and_nothing_else() {
     assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
 }
 
-/// 1 kWh, 1 m³ of gas and 0.1 t of steam every quarter of an hour through two days; 120 of 192 quarters at the first grid factor, 24 at the second, which
-/// alone changes, 48 at the third, which changes with the residual mix and the CH4 of gas.
-#[test]
-fn where_a_factor_changes_within_a_row_each_has_a_row_of_its_own_that_multiplies_out() {
+/// 1 kWh, 1 m³ of gas and 0.1 t of steam every quarter of an hour through two days.
+fn two_days() -> Books {
     let mut books = works();
     write_rules(&books.zone, "0.6191", "0.3949");
     let mut engine = books.open();
@@ -283,13 +281,18 @@ fn where_a_factor_changes_within_a_row_each_has_a_row_of_its_own_that_multiplies
     let readings: Vec<_> = (0..=192).map(|quarter| ("a", january(quarter), f64::from(quarter))).collect();
     books.take(&mut engine, &january(200), &readings);
     drop(engine);
+    books
+}
+
+/// 120 of 192 quarters at the first grid factor, 24 at the second, which alone changes, 48 at the third, which changes with the residual mix and CH4.
+#[test]
+fn where_a_factor_changes_within_a_row_each_has_a_row_of_its_own_that_multiplies_out() {
+    let mut books = two_days();
     let file = books.zone.join("my-factors.toml");
-    let factors = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, replaced(&factors, &[("CN-SD = 0.6191", "CN-SD = 0.5")])).unwrap();
+    std::fs::write(&file, replaced(&std::fs::read_to_string(&file).unwrap(), &[("CN-SD = 0.6191", "CN-SD = 0.5")])).unwrap();
     books.tick_and_restate("2026-01-02T06:00", None);
     write_rules(&books.zone, "0.7", "0.3949");
     books.tick_and_restate("2026-01-02T12:00", None);
-
     let inventory = report(&books.data(), &["inventory"]);
     for row in &inventory {
         near(number(row, "quantity") * number(row, "factor"), number(row, "kg_co2e"), &format!("{row:?}"));
@@ -313,42 +316,28 @@ fn where_a_factor_changes_within_a_row_each_has_a_row_of_its_own_that_multiplies
     assert_eq!(kwh, [192.0], "energy has no factor and stays one row");
 }
 
-/// 1 kWh, 1 m³ of gas and 0.1 t of steam every quarter of an hour through two days; the second is restated from its sixth hour on.
+/// The second of the two days is restated from its sixth hour on.
 ///
 /// CH4 of gas: 36.2759 MJ/m³ × 1 or 2 kg/TJ × 28, 1.016 or 2.031 g/m³. Residual mix 0.6096 or 0.65 kg/kWh. Gas 3.95 or 4.1 CNY/m³, steam 230 or
 /// 245 CNY/t. 24 quarters at the old, 72 at the new.
 #[test]
 fn other_gases_the_residual_mix_and_prices_of_gas_and_steam_are_restated_too() {
-    let mut books = works();
-    write_rules(&books.zone, "0.6191", "0.3949");
-    let mut engine = books.open();
-    for quarter in 0..=192 {
-        burn(&mut engine, quarter, 0);
-    }
-    let readings: Vec<_> = (0..=192).map(|quarter| ("a", january(quarter), f64::from(quarter))).collect();
-    books.take(&mut engine, &january(200), &readings);
-    drop(engine);
+    let mut books = two_days();
     write_rules(&books.zone, "0.7", "0.4");
     books.tick_and_restate("2026-01-02T06:00", Some("2026-01-03"));
-    let day = |subject: &str, column: &str, is: &dyn Fn(&crate::harness::ledger::Row) -> bool, more: &[&str]| {
+    let day = |subject: &str, column: &str, is: &dyn Fn(&Row) -> bool, more: &[&str]| {
         let rows = show(
             &books.data(),
             &[&[subject, "--by", "day", "--entity", ZONE, "--from", "2026-01-02", "--to", "2026-01-03"][..], more].concat(),
         );
         rows.iter().filter(|row| is(row)).map(|row| number(row, column)).sum::<f64>()
     };
-    let is_ch4 = |row: &crate::harness::ledger::Row| row["source_stream"].as_str().unwrap().contains("CH4");
-    let is_market = |row: &crate::harness::ledger::Row| row["method"] == "market" && row["carrier"] == "electricity";
-    let of = |carrier: &'static str| move |row: &crate::harness::ledger::Row| row["carrier"] == carrier;
+    let is_ch4 = |row: &Row| row["source_stream"].as_str().unwrap().contains("CH4");
+    let is_market = |row: &Row| row["method"] == "market" && row["carrier"] == "electricity";
+    let of = |carrier: &'static str| move |row: &Row| row["carrier"] == carrier;
     let known = ["--as-known-on", &january(200)];
     for (subject, column, is, old, new) in [
-        (
-            "carbon",
-            "kg_co2e",
-            &is_ch4 as &dyn Fn(&crate::harness::ledger::Row) -> bool,
-            96.0 * 0.001_016,
-            24.0 * 0.001_016 + 72.0 * 0.002_031,
-        ),
+        ("carbon", "kg_co2e", &is_ch4 as &dyn Fn(&Row) -> bool, 96.0 * 0.001_016, 24.0 * 0.001_016 + 72.0 * 0.002_031),
         ("carbon", "kg_co2e", &is_market, 96.0 * 0.6096, 24.0 * 0.6096 + 72.0 * 0.65),
         ("cost", "cny", &of("natural_gas"), 96.0 * 3.95, 24.0 * 3.95 + 72.0 * 4.1),
         ("cost", "cny", &of("steam"), 9.6 * 230.0, 2.4 * 230.0 + 7.2 * 245.0),
