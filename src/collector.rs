@@ -373,7 +373,7 @@ impl Shell {
     /// The folder that was read again, if it can be taken over; else its faults are told and the old one stays.
     fn welcome(&self, read: Reread) -> Option<ZoneFolder> {
         let refuse = |fault: &dyn std::fmt::Display| error!(%fault, "the zone folder is not taken over; the old one stays");
-        let folder = read.map_err(|faults| faults.iter().for_each(|fault| refuse(fault))).ok();
+        let folder = read.inspect_err(|faults| faults.iter().for_each(|fault| refuse(fault))).ok(); // Told, so they may go.
         let welcome = folder.filter(|folder| {
             let welcomed = self.engine.welcomes(&folder.zone, &folder.factors);
             welcomed.map_err(|fault| refuse(&fault)).is_ok()

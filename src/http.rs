@@ -35,7 +35,7 @@ struct Shown {
 /// Listens; the metrics of this process are recorded from here on.
 pub async fn listen(address: SocketAddr) -> Result<(TcpListener, Option<PrometheusHandle>), HttpError> {
     let listener = TcpListener::bind(address).await.map_err(|cause| HttpError::Listen { address, cause })?;
-    // A process has one recorder; a second collector in it counts into the first one's.
+    // A process has one recorder; a second collector in it counts into the first one's, its own page is empty, and the log says why.
     let metrics = PrometheusBuilder::new().install_recorder().inspect_err(|error| warn!(%error, "no metrics")).ok();
     // Shown from the start, so that the first one is seen as an increase.
     metrics::counter!("nengtan_influx_dead_letters_total").increment(0);

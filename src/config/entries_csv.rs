@@ -125,6 +125,7 @@ fn amount(row: &mut Row, kind: EntryKind) -> Option<(Quantity, String)> {
             (grams, Mass::Kilogram.as_str().to_owned())
         }
     };
+    // Too fine, too large or no number: one remedy for all, refused right below.
     let quantity = decimal::parse_scaled(row.field("quantity"), thousandths, 1).ok();
     let quantity =
         quantity.or_else(|| row.refuse("quantity", "a number of zero or more with at most three decimals of the unit", "round it"));
@@ -196,6 +197,7 @@ fn fuel<'s>(row: &mut Row, set: &'s FactorSet, (gwp, year): (GwpSet, i16)) -> Re
 }
 
 fn own_factor(row: &mut Row, kind: EntryKind) -> Option<Stream> {
+    // No number or too large: refused right below.
     let factor = Decimal::parse(row.field("factor_kg_co2e")).and_then(|kg| kg.times(Decimal::from(1_000_000))?.rounded()).ok();
     let factor = factor.or_else(|| row.refuse("factor_kg_co2e", "kg CO2e per unit, zero or more", "correct it"));
     if !row.has("factor_source") {

@@ -72,6 +72,7 @@ fn head(row: &mut Row, known: &Known) -> Option<Supply> {
         if whole_months { Some((from, to)) } else { row.refuse("from", "whole months: from and to on the first of a month", "correct it") }
     });
     let recorded = date(row, "recorded");
+    // No number or too large: refused right below.
     let factor = MgPerUnit::from_decimal_kg(row.field("factor_kg_co2_per_kwh")).ok();
     let factor = factor.or_else(|| row.refuse("factor_kg_co2_per_kwh", "kg CO2 per kWh, zero or more", "correct it"));
     if !row.has("source") {

@@ -97,6 +97,7 @@ fn encoded(channel: RowId, latest: Latest) -> [u8; CHANGE_BYTES] {
 }
 
 fn decoded(bytes: &[u8]) -> Option<(RowId, Latest)> {
+    // Eight bytes always make an array of eight; a row that is too short gives none, which the caller tells.
     let eight = |from: usize| bytes.get(from..from + 8)?.try_into().ok();
     let channel = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
     let value = match *bytes.get(20)? {

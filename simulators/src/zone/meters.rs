@@ -173,7 +173,7 @@ fn check_item(row: &Row, carrier: Option<Carrier>, faults: &mut Faults) {
 
 /// Serial, start of validity in ms and gateway.
 fn device(row: &Row, is_virtual: bool, faults: &mut Faults) -> Option<(String, i64, String)> {
-    // What does not parse is refused below, where it is needed.
+    // What does not parse is refused below; a virtual meter may leave it out.
     let valid_from = row.get("valid_from").parse::<jiff::Timestamp>().ok();
     if is_virtual {
         for column in ["serial", "gateway"].iter().filter(|column| !row.get(column).is_empty()) {

@@ -76,6 +76,7 @@ fn zone(mut keys: Keys, folder: &Path, gas_mj_per_m3: f64, steam_kj_per_kg: f64,
 
 fn time_zone(keys: &mut Keys, faults: &mut Faults) -> Option<TimeZone> {
     let name = keys.needed_text("time_zone", faults)?;
+    // Whatever the database says of an unknown name, the fault below says it with its line.
     let tz = TimeZone::get(&name).ok();
     if tz.is_none() {
         faults.add(keys.line_of("time_zone"), format!("time_zone `{name}`"), "an IANA name such as Asia/Shanghai", "correct the name");
