@@ -2,7 +2,7 @@
 //!
 //! Each reporting hour stands against the same local time of the baseline year. The model's prediction with the new weather and the old calendar and
 //! production lies between the two: what leads to it is weather, what leads on from it is activity, and what is left is what users adjusted for and
-//! efficiency. Invariants: before + all effects = after, in energy and in emission; an hour of which one side lacks a reading or an input is left out of both.
+//! efficiency, or an asset event. Invariants: before + all effects = after, in energy and in emission; an hour of which one side lacks a reading or an input is left out of both.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,20 @@ use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 
 use super::ClaimError;
-use super::figures::{By, reported};
+use super::figures::{By, reported, shift};
 use super::fit::{self, Wanted};
 use super::inputs::{LedgerCase, Reader};
 use crate::domain::calendar::{LocalCalendar, Span};
 use crate::domain::units::{HOUR_MS, Millis};
 use crate::savings::evaluation::Fitted;
+use crate::savings::events::Shift;
 use crate::savings::hours::{Hour, hours};
 use crate::store::savings::{self, BaselineRow, HourRow, LoadRow};
 
-/// Energy and, where the carrier has a factor, emission.
+/// Energy (or water), and emission where the carrier has a factor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Amount {
+    /// kWh; of water m³.
     pub kwh: f64,
     pub kg_co2e: f64,
 }
@@ -39,6 +41,8 @@ pub struct Change {
     pub adjusted: Amount,
     /// The saving, negative.
     pub efficiency: Amount,
+    /// What is less since photovoltaics that no meter sees came up.
+    pub asset_event: Amount,
     /// What the model does not explain of the baseline year itself.
     pub baseline_residual: Amount,
     /// Use that is no longer bought, or bought again: photovoltaics and batteries. Emission only.
@@ -54,13 +58,14 @@ pub struct Change {
 impl Change {
     /// The lines by name, in order.
     #[must_use]
-    pub fn lines(&self) -> [(&'static str, Amount); 9] {
+    pub fn lines(&self) -> [(&'static str, Amount); 10] {
         [
             ("before", self.before),
             ("weather", self.weather),
             ("activity", self.activity),
             ("adjusted", self.adjusted),
             ("efficiency", self.efficiency),
+            ("asset_event", self.asset_event),
             ("baseline_residual", self.baseline_residual),
             ("own_supply", self.own_supply),
             ("factor", self.factor),
@@ -68,9 +73,10 @@ impl Change {
         ]
     }
 
-    fn lines_mut(&mut self) -> [&mut Amount; 9] {
-        let Change { before, weather, activity, adjusted, efficiency, baseline_residual, own_supply, factor, after, .. } = self;
-        [before, weather, activity, adjusted, efficiency, baseline_residual, own_supply, factor, after]
+    fn lines_mut(&mut self) -> [&mut Amount; 10] {
+        let Change { before, weather, activity, adjusted, efficiency, asset_event, baseline_residual, own_supply, factor, after, .. } =
+            self;
+        [before, weather, activity, adjusted, efficiency, asset_event, baseline_residual, own_supply, factor, after]
     }
 
     pub fn add(&mut self, other: &Change) {
@@ -141,6 +147,7 @@ fn parts(
     let (case, baseline) = (&read.case, years.baseline);
     let hours = hours(case, &fitted.inputs);
     let known = |slot: usize| Some((hours[slot].as_ref()?, case.meter_kwh[slot]?, read.rows.get(&slot)?));
+    let sun_from = shift(reader, baseline, fitted, read).as_ref().and_then(Shift::photovoltaics_from);
     let mut parts: BTreeMap<(Millis, Millis), Change> = BTreeMap::new();
     if by == By::Total {
         parts.insert((reporting.start, reporting.end), Change::default());
@@ -155,7 +162,11 @@ fn parts(
             continue;
         };
         let factors = [years.factor(then.2.at)?, years.factor(at)?];
-        sum.add(&hour(fitted, baseline, (then, now), reader.adjusted_kwh(baseline.load, at), factors));
+        let mut change = hour(fitted, baseline, (then, now), reader.adjusted_kwh(baseline.load, at), factors);
+        if sun_from.is_some_and(|first_day| first_day <= now.0.moment.day) {
+            std::mem::swap(&mut change.efficiency, &mut change.asset_event);
+        }
+        sum.add(&change);
     }
     Ok(parts)
 }
@@ -185,6 +196,7 @@ fn hour(fitted: &Fitted, baseline: &BaselineRow, (then, now): (Known, Known), ad
         activity: effect(new_kwh - between_kwh),
         adjusted: effect(adjusted_kwh),
         efficiency: effect(now.1 - new_kwh - adjusted_kwh),
+        asset_event: Amount::default(),
         baseline_residual: effect(old_kwh - then.1),
         own_supply: emission(own_supply),
         factor: emission(factor),

@@ -1,7 +1,7 @@
 //! Savings per hour, day, month and in total, of loads, kinds of entities and the zone.
 //!
 //! Made from the frozen baselines and what the ledger holds now, never from stored predictions. Invariants: only hours with a reading, a prediction and
-//! no exclusion are counted, on both sides; sums of entities have the interval of errors that are correlated, never one in plain quadrature; energy and
+//! no exclusion are counted, on both sides; what photovoltaics that no meter sees spare is no saving and stands beside it; sums of entities have the interval of errors that are correlated, never one in plain quadrature; energy and
 //! water meet in standard coal and money only.
 
 use std::collections::BTreeMap;
@@ -96,8 +96,10 @@ pub struct Figure {
     /// At the prices of the hours, CNY; `None` where no hour has one.
     pub cny: Option<f64>,
     pub hours: usize,
-    /// Hours without a reading, without all inputs, or excluded by a user.
+    /// Hours without a reading, without all inputs, excluded by a user, or of `asset`.
     pub hours_left_out: usize,
+    /// The hours since photovoltaics that no meter sees came up: what is less there is no saving.
+    pub asset: Option<Balance>,
 }
 
 impl Figure {
@@ -115,7 +117,8 @@ impl Figure {
             sum
         });
         let energy = Balance::sum(figures.clone().filter_map(|figure| figure.energy));
-        Figure { energy, water: Balance::sum(figures.filter_map(|figure| figure.water)), ..sum }
+        let asset = Balance::sum(figures.clone().filter_map(|figure| figure.asset));
+        Figure { energy, water: Balance::sum(figures.filter_map(|figure| figure.water)), asset, ..sum }
     }
 }
 
@@ -130,7 +133,8 @@ pub struct Claim {
     pub baseline: BaselineRow,
     pub fitted: Fitted,
     pub figures: Figures,
-    /// What stands out from the hours counted, where the total is asked for: it is in the figures until a user adjusts for it or excludes it.
+    /// What stands out from all hours that could be counted. Photovoltaics are told apart, anything else is in the figures until a user adjusts for it or
+    /// excludes it.
     pub shift: Option<Shift>,
 }
 
@@ -178,6 +182,19 @@ pub fn reported(
     Ok((fitted, read))
 }
 
+/// What stands out from a load's reporting hours, with what users have said of them.
+#[must_use]
+pub fn shift(reader: &Reader, baseline: &BaselineRow, fitted: &Fitted, read: &LedgerCase) -> Option<Shift> {
+    let case = &read.case;
+    let hours = hours(case, &fitted.inputs);
+    let residual = |slot: usize| {
+        let (hour, metered_kwh) = (hours[slot].as_ref()?, case.meter_kwh[slot]?);
+        let baseline_kwh = fitted.baseline.predict_kwh(hour) + reader.adjusted_kwh(baseline.load, case.at(slot));
+        Some(Residual { moment: &hour.moment, baseline_kwh, residual_kwh: metered_kwh - baseline_kwh })
+    };
+    strongest_shift(&case.slots(case.periods.reporting).filter_map(residual).collect::<Vec<_>>(), &fitted.noise)
+}
+
 struct Counting<'a, 'l> {
     reader: &'a Reader<'l>,
     baseline: &'a BaselineRow,
@@ -196,7 +213,8 @@ impl Counting<'_, '_> {
         let prices = Prices::read(self.reader.ledger, self.baseline.load.book, reporting)?;
         let kwh_per_unit = self.baseline.vintage.kwh_per_unit;
         let mut out: BTreeMap<(Millis, Millis), (Figure, Balance, Stretch)> = BTreeMap::new();
-        let mut residuals = Vec::new();
+        let shift = shift(self.reader, self.baseline, self.fitted, self.read);
+        let sun_from = shift.as_ref().and_then(Shift::photovoltaics_from);
         for slot in case.slots(reporting) {
             let at = case.at(slot);
             if at < from || to <= at {
@@ -209,16 +227,20 @@ impl Counting<'_, '_> {
                 continue;
             };
             let predicted_kwh = self.fitted.baseline.predict_kwh(hour);
+            let baseline_kwh = predicted_kwh + self.reader.adjusted_kwh(self.baseline.load, at);
+            if sun_from.is_some_and(|first_day| first_day <= hour.moment.day) {
+                let asset = figure.asset.get_or_insert_default();
+                asset.baseline += baseline_kwh;
+                asset.metered += metered_kwh;
+                figure.hours_left_out += 1;
+                continue;
+            }
             self.fitted.baseline.add_row(hour, &mut stretch.row_sum);
             stretch.hours += 1;
             stretch.magnitude_kwh += predicted_kwh.abs();
             figure.hours += 1;
-            let baseline_kwh = predicted_kwh + self.reader.adjusted_kwh(self.baseline.load, at);
             balance.baseline += baseline_kwh;
             balance.metered += metered_kwh;
-            if by == By::Total {
-                residuals.push(Residual { moment: &hour.moment, baseline_kwh, residual_kwh: metered_kwh - baseline_kwh });
-            }
             let saved_kwh = baseline_kwh - metered_kwh;
             match prices.at(at) {
                 Some(ncny_per_unit) => *figure.cny.get_or_insert(0.0) += saved_kwh / kwh_per_unit * ncny_per_unit as f64 / 1e9,
@@ -243,7 +265,6 @@ impl Counting<'_, '_> {
                 ..figure
             }
         };
-        let shift = strongest_shift(&residuals, &self.fitted.noise);
         Ok((out.into_iter().map(|(key, value)| (key, finished(value))).collect(), shift))
     }
 }

@@ -11,7 +11,6 @@ use crate::claims::figures::By;
 use crate::domain::units::Millis;
 use crate::store;
 use crate::store::read::{Cell, Table};
-use crate::store::savings::IN_KWH;
 
 #[derive(clap::Args)]
 pub struct ChangeArguments {
@@ -21,34 +20,32 @@ pub struct ChangeArguments {
     by: By,
 }
 
-const COLUMNS: [&str; 11] = ["entity", "name_en", "name_zh", "carrier", "from", "to", "line", "kwh", "kg_co2e", "hours", "hours_left_out"];
+const COLUMNS: [&str; 12] =
+    ["entity", "name_en", "name_zh", "carrier", "from", "to", "line", "kwh", "kg_co2e", "m3", "hours", "hours_left_out"];
 
-/// A line per effect; the zone, where no entity is named, last.
+/// A line per effect; the zone, where no entity is named, last: all energy, then water.
 pub fn change(arguments: &ChangeArguments) -> Result<(), CliError> {
     let chosen = &arguments.chosen;
     let mut ledger = store::open_to_read(&chosen.data)?;
     let snapshot = ledger.transaction()?;
-    let mut wanted = chosen.wanted(&snapshot)?;
-    if wanted.books == [Book::Water] {
-        let text =
-            "--carrier is water, wanted one of kWh and carbon: electricity, natural_gas, heat or steam; `nengtan savings show` has water";
-        return Err(CliError::Usage(text.to_owned()));
-    }
-    if wanted.books.is_empty() {
-        wanted.books = IN_KWH.to_vec();
-    }
-    let changed = changes(&snapshot, &wanted, arguments.by)?;
+    let changed = changes(&snapshot, &chosen.wanted(&snapshot)?, arguments.by)?;
     let labels = Labels::read(&snapshot)?;
     let mut table = Table::new(&COLUMNS);
     for Changed { row, parts } in &changed {
         for (stretch, change) in parts {
-            table.rows.extend(lines(&labels.head(&row.entity, row.load.book.carrier().as_str(), *stretch), change));
+            table.rows.extend(lines(
+                &labels.head(&row.entity, row.load.book.carrier().as_str(), *stretch),
+                change,
+                row.load.book == Book::Water,
+            ));
         }
     }
     if chosen.entity.is_empty() {
-        let added: Vec<&Changed> = changed.iter().filter(|changed| !changed.row.made_inside).collect();
-        for (stretch, change) in whole(&added, arguments.by) {
-            table.rows.extend(lines(&labels.head(&labels.zone, ALL_CARRIERS, stretch), &change));
+        for (carrier, in_m3) in [(ALL_CARRIERS, false), (Book::Water.carrier().as_str(), true)] {
+            let added = |changed: &&Changed| !changed.row.made_inside && (changed.row.load.book == Book::Water) == in_m3;
+            for (stretch, change) in whole(&changed.iter().filter(added).collect::<Vec<_>>(), arguments.by) {
+                table.rows.extend(lines(&labels.head(&labels.zone, carrier, stretch), &change, in_m3));
+            }
         }
     }
     Ok(output::print(&table, chosen.output)?)
@@ -66,11 +63,15 @@ fn whole(added: &[&Changed], by: By) -> BTreeMap<(Millis, Millis), Change> {
     sums
 }
 
-fn lines(head: &[Cell], change: &Change) -> Vec<Vec<Cell>> {
+/// Of water in m³, and without carbon.
+fn lines(head: &[Cell], change: &Change, in_m3: bool) -> Vec<Vec<Cell>> {
     let count = |hours: usize| Cell::Integer(i64::try_from(hours).expect("a ledger has fewer hours"));
     let line = |(name, amount): (&'static str, Amount)| {
         let mut row = head.to_vec();
-        row.extend([name.into(), Cell::Real(amount.kwh), Cell::Real(amount.kg_co2e), count(change.hours), count(change.hours_left_out)]);
+        let energy = [amount.kwh, amount.kg_co2e].map(|amount| if in_m3 { Cell::Null } else { Cell::Real(amount) });
+        row.push(name.into());
+        row.extend(energy);
+        row.extend([if in_m3 { Cell::Real(amount.kwh) } else { Cell::Null }, count(change.hours), count(change.hours_left_out)]);
         row
     };
     change.lines().into_iter().map(line).collect()

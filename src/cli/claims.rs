@@ -271,8 +271,9 @@ impl Labels {
 fn each(claim: &Claim, labels: &Labels) -> Vec<Vec<Cell>> {
     let carrier = claim.baseline.load.book.carrier().as_str();
     let spread = claim.fitted.quality.fitted;
-    let row = |(stretch, figure): (&(Millis, Millis), &Figure)| {
-        let mut row = labels.head(&claim.entity, carrier, *stretch);
+    let rows = |(stretch, figure): (&(Millis, Millis), &Figure)| {
+        let head = labels.head(&claim.entity, carrier, *stretch);
+        let mut row = head.clone();
         row.extend(amounts(figure));
         row.extend([
             Cell::Integer(claim.baseline.vintage.year.into()),
@@ -281,22 +282,31 @@ fn each(claim: &Claim, labels: &Labels) -> Vec<Vec<Cell>> {
             spread.map(|spread| spread.nmbe).into(),
         ]);
         row.extend(counts(figure));
-        row.push(claim.shift.as_ref().map_or_else(|| "claimed".into(), |shift| with(shift).into()));
-        row
+        row.push(claim.shift.as_ref().map_or_else(|| "claimed".into(), |shift| status(shift).into()));
+        [Some(row), beside(head, figure)]
     };
-    claim.figures.iter().map(row).collect()
+    claim.figures.iter().flat_map(rows).flatten().collect()
 }
 
-/// A claim's status with something in it that may be no saving.
-fn with(shift: &Shift) -> String {
-    let (from, to) = shift.dates();
-    let (seen, what) = match shift.kind {
-        Kind::NonRoutine => (format!("a non-routine event from {from} to {to}"), "adjust for it or exclude it"),
-        Kind::Photovoltaics => {
-            (format!("photovoltaics that no meter sees from {from} on"), "no saving: exclude these hours, or meter them")
+/// A claim's status with something in it, or beside it, that may be no saving.
+fn status(shift: &Shift) -> String {
+    let ((from, to), pct) = (shift.dates(), 100.0 * shift.share);
+    match shift.kind {
+        Kind::NonRoutine => {
+            format!("claimed with a non-routine event from {from} to {to}, {pct:+.0} %: adjust for it or exclude it")
         }
-    };
-    format!("claimed with {seen}, {:+.0} %: {what}", 100.0 * shift.share)
+        Kind::Photovoltaics => format!("claimed until photovoltaics that no meter sees begin on {from}: meter them"),
+    }
+}
+
+/// The line of an asset event, if there is one: what was expected and what was metered since, and no saving.
+fn beside(mut head: Vec<Cell>, figure: &Figure) -> Option<Vec<Cell>> {
+    let asset = figure.asset?;
+    head.extend([asset.baseline, asset.metered].map(Cell::Real));
+    head.resize(SHOW_COLUMNS.len() - 1, Cell::Null);
+    let less_kwh = asset.saved();
+    head.push(format!("asset event: photovoltaics that no meter sees, {less_kwh:.0} kWh less and no saving").into());
+    Some(head)
 }
 
 /// Rows per carrier and of all carriers, of the claims that `of` gives one name; those without a name are left out.
@@ -310,9 +320,10 @@ fn sums(claims: &[Claim], labels: &Labels, of: impl Fn(&Claim) -> Option<String>
             }
         }
     }
-    let row = |((name, carrier, stretch), parts): (&(String, &str, (Millis, Millis)), &Parts)| {
+    let rows = |((name, carrier, stretch), parts): (&(String, &str, (Millis, Millis)), &Parts)| {
         let figure = Figure::sum(parts.iter().map(|(_, figure)| *figure));
-        let mut row = labels.head(name, carrier, *stretch);
+        let head = labels.head(name, carrier, *stretch);
+        let mut row = head.clone();
         row.extend(amounts(&figure));
         let year = parts[0].0.baseline.vintage.year;
         let same_year = parts.iter().all(|(claim, _)| claim.baseline.vintage.year == year);
@@ -321,9 +332,9 @@ fn sums(claims: &[Claim], labels: &Labels, of: impl Fn(&Claim) -> Option<String>
         row.extend([Cell::Null, Cell::Null]);
         row.extend(counts(&figure));
         row.push("claimed".into());
-        row
+        [Some(row), beside(head, &figure)]
     };
-    groups.iter().map(row).collect()
+    groups.iter().flat_map(rows).flatten().collect()
 }
 
 fn amounts(figure: &Figure) -> Vec<Cell> {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::case::{Case, Driver};
-use super::events::{self, Kind, Residual, Shift, strongest_shift};
+use super::events::{self, Residual, Shift, strongest_shift};
 use super::hours::{Hour, Inputs, hours};
 use super::model::{Baseline, Training};
 use super::sufficiency::{DAYS_BEYOND_MIN, MONTHS_MIN, MONTHS_OF_A_YEAR, full_months, is_enough, possible_from};
@@ -252,12 +252,8 @@ impl Fitted {
             return Err(Refusal::Unsolvable);
         }
         let shift = self.shift_of(&counted);
-        let claimed = match &shift {
-            Some(Shift { kind: Kind::Photovoltaics, first_day, .. }) => {
-                counted.partition_point(|counted| counted.hour.moment.day < *first_day)
-            }
-            Some(Shift { kind: Kind::NonRoutine, .. }) | None => counted.len(),
-        };
+        let sun_from = shift.as_ref().and_then(Shift::photovoltaics_from);
+        let claimed = counted.partition_point(|counted| sun_from.is_none_or(|first_day| counted.hour.moment.day < first_day));
         let days = self.days(&counted[..claimed]);
         Ok(Evaluation {
             counterfactual_kwh: counted[..claimed].iter().map(|counted| counted.baseline_kwh).sum(),

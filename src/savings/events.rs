@@ -62,6 +62,12 @@ impl Shift {
         let date = |day: i64| Date::constant(1970, 1, 1).saturating_add(jiff::Span::new().days(day));
         (date(self.first_day), date(self.last_day))
     }
+
+    /// Local day since 1970-01-01 from which on nothing can be claimed: what is less there is made, not saved.
+    #[must_use]
+    pub fn photovoltaics_from(&self) -> Option<i64> {
+        (self.kind == Kind::Photovoltaics).then_some(self.first_day)
+    }
 }
 
 /// A residual (metered less baseline) and its place in the calendar.

@@ -238,7 +238,7 @@ fn a_third_more_base_load_raises_an_alert_within_two_weeks_until_it_is_adjusted_
 }
 
 #[test]
-fn photovoltaics_that_no_meter_sees_are_told_and_no_saving_once_their_hours_are_excluded() {
+fn photovoltaics_that_no_meter_sees_are_a_line_of_their_own_and_no_saving() {
     let folder = folder();
     let (zone, data) = (write_zone(folder.path()), folder.path().join("data"));
     // From 22 March on there is sun on the roof, on rest days as on others.
@@ -251,11 +251,28 @@ fn photovoltaics_that_no_meter_sees_are_told_and_no_saving_once_their_hours_are_
     savings(&data, &["fit", "--to", "2026-01-01"]);
     let status = |shown: &[Row]| shown[0]["status"].as_str().unwrap().to_owned();
     let shown = savings(&data, &["show", "--entity", "E-OFFICE"]);
-    assert!(status(&shown).starts_with("claimed with photovoltaics that no meter sees from 2026-03-2"), "{shown:?}");
+    assert!(status(&shown).starts_with("claimed until photovoltaics that no meter sees begin on 2026-03-2"), "{shown:?}");
+    assert!(number(&shown[0], "low_kwh") < 0.0 && 0.0 < number(&shown[0], "high_kwh"), "{shown:?}");
+    // 30 days of 11 hours of 50 kWh, in a row of their own that claims nothing.
+    let sun_kwh = 30.0 * 11.0 * 50.0;
+    let less_kwh = |row: &Row| number(row, "baseline_kwh") - number(row, "metered_kwh");
+    assert_eq!(shown.len(), 2);
+    assert!((less_kwh(&shown[1]) / sun_kwh - 1.0).abs() < 0.1 && shown[1]["saved_kwh"].is_null(), "{shown:?}");
+    assert!(shown[1]["status"].as_str().unwrap().starts_with("asset event: photovoltaics that no meter sees"), "{shown:?}");
+    // So it is for the zone, month by month, and in what a change is made of.
+    let zone = savings(&data, &["show"]);
+    assert_eq!(zone.iter().filter(|row| row["status"].as_str().unwrap().starts_with("asset event")).count(), 3, "{zone:?}");
+    let months = savings(&data, &["show", "--entity", "E-OFFICE", "--by", "month"]);
+    let sum: f64 = months.iter().filter(|row| row["saved_kwh"].is_null()).map(less_kwh).sum();
+    assert!((sum - less_kwh(&shown[1])).abs() < 1e-6, "{months:?}");
+    let lines = savings(&data, &["change", "--entity", "E-OFFICE"]);
+    let line = |name: &str| number(lines.iter().find(|row| row["line"] == name).unwrap(), "kwh");
+    assert!((line("asset_event") + less_kwh(&shown[1])).abs() < 1e-6, "{lines:?}");
+    assert!((line("efficiency") + number(&shown[0], "saved_kwh")).abs() < 1e-6, "{lines:?}");
     savings(&data, &["exclude", "--entity", "E-OFFICE", "--from", "2026-03-22", "--to", "2027-01-01", "--reason", "a new roof"]);
     let rest = savings(&data, &["show", "--entity", "E-OFFICE"]);
     assert!(number(&rest[0], "low_kwh") < 0.0 && 0.0 < number(&rest[0], "high_kwh"), "{rest:?}");
-    assert_eq!(status(&rest), "claimed");
+    assert_eq!((rest.len(), status(&rest)), (1, "claimed".to_owned()));
 }
 
 #[test]

@@ -123,11 +123,15 @@ fn water_is_adjusted_in_cubic_metres_and_excluded_like_all_else() {
     assert_eq!((number(&water(), "hours"), number(&water(), "hours_left_out")), (REPORTED as f64 - 24.0, 24.0));
     assert_eq!(count(&data, "SELECT COUNT(*) FROM saving WHERE carrier = 'water'"), REPORTED - 24);
 
-    // A change is told in kWh and carbon: water has no part in it.
+    // A change is told in m³, too, and adds up.
     let changed = rows(&["savings", "change"], &data);
-    assert!(
-        !changed.is_empty() && changed.iter().all(|row| ["electricity", "all"].contains(&row["carrier"].as_str().unwrap())),
-        "{changed:?}"
-    );
-    assert_eq!(run(&["savings", "change", "--carrier", "water", "--data", path(&data)]).status.code(), Some(2));
+    let of = |entity: &str| -> Vec<&Row> { changed.iter().filter(|row| row["entity"] == entity && row["carrier"] == "water").collect() };
+    let line = |rows: &[&Row], name: &str| number(rows.iter().find(|row| row["line"] == name).unwrap(), "m3");
+    for rows in [of("E-OFFICE"), of("tiny")] {
+        let parts: f64 = rows.iter().filter(|row| row["line"] != "after").map(|row| number(row, "m3")).sum();
+        assert!((parts - line(&rows, "after")).abs() < 1e-6, "{rows:?}");
+        assert!((line(&rows, "efficiency") + number(&water(), "saved_m3")).abs() < 1e-6, "{rows:?}");
+        assert!(rows.iter().all(|row| row["kwh"].is_null() && row["kg_co2e"].is_null()), "{rows:?}");
+    }
+    assert!(changed.iter().filter(|row| row["carrier"] == "all").all(|row| row["m3"].is_null()), "{changed:?}");
 }
