@@ -98,6 +98,16 @@ fn assert_holds_the_alerts(server: &Influxd, data: &Path) {
     assert!(!rows.is_empty());
 }
 
+/// Every set point that was sent, at the time of its decision.
+fn assert_holds_the_commands(server: &Influxd, data: &Path) {
+    let there = server.values("command", "value", &["asset"]);
+    let rows = query(data, "SELECT asset, ts, value FROM command WHERE action = 'set'");
+    let key = |row: &crate::harness::ledger::Row| (vec![row["asset"].as_str().unwrap().to_owned()], row["ts"].as_i64().unwrap());
+    let here: BTreeMap<_, f64> = rows.iter().map(|row| (key(row), row["value"].as_f64().unwrap())).collect();
+    assert!(here.len() > 50, "{} commands", here.len());
+    assert_eq!(there, here);
+}
+
 type Bands = BTreeMap<Vec<String>, f64>;
 
 /// Costs there, added up over the hours, are those of the bill here.
@@ -151,6 +161,7 @@ fn after_a_harsh_demo_influxdb_holds_what_the_ledger_holds() {
     assert_holds_the_ledger(&server, &data);
     assert_holds_the_readings(&server, &data);
     assert_holds_the_alerts(&server, &data);
+    assert_holds_the_commands(&server, &data);
     let mut before = assert_holds_the_costs(&server, &data);
     let waits = query(
         &data,
