@@ -104,7 +104,7 @@ pub fn changes(ledger: &Connection, wanted: &Wanted, by: By) -> Result<Vec<Chang
     for row in fit::loads(ledger, wanted)? {
         let Some((id, baseline)) = in_force.iter().find(|(_, baseline)| baseline.load == row.load) else { continue };
         let closed = savings::closed(ledger, row.load)?;
-        let (fitted, read) = reported(&mut reader, &mut calendar, (*id, baseline), closed)?;
+        let (fitted, read) = reported(&mut reader, &mut calendar, (*id, baseline), closed, baseline.period.start)?;
         let whole = read.case.periods.reporting;
         let start = wanted.from.map_or(whole.start, |from| from.max(whole.start));
         let end = wanted.to.map_or(whole.end, |to| to.min(whole.end));
@@ -147,7 +147,7 @@ fn parts(
     let (case, baseline) = (&read.case, years.baseline);
     let hours = hours(case, &fitted.inputs);
     let known = |slot: usize| Some((hours[slot].as_ref()?, case.meter_kwh[slot]?, read.rows.get(&slot)?));
-    let sun_from = shift(reader, baseline, fitted, read).as_ref().and_then(Shift::photovoltaics_from);
+    let sun_from = shift(reader, baseline, fitted, (read, &hours)).as_ref().and_then(Shift::photovoltaics_from);
     let mut parts: BTreeMap<(Millis, Millis), Change> = BTreeMap::new();
     if by == By::Total {
         parts.insert((reporting.start, reporting.end), Change::default());

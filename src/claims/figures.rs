@@ -16,7 +16,7 @@ use crate::domain::calendar::{LocalCalendar, Span};
 use crate::domain::units::Millis;
 use crate::savings::evaluation::Fitted;
 use crate::savings::events::{Residual, Shift, strongest_shift};
-use crate::savings::hours::hours;
+use crate::savings::hours::{Hour, hours_within};
 use crate::savings::sufficiency::earliest_end;
 use crate::savings::uncertainty::{Stretch, combined_half_width_kwh};
 use crate::store::prices::Prices;
@@ -91,10 +91,14 @@ pub struct Figure {
     pub tce_primary: f64,
     /// With the factor of the baseline's last year.
     pub kg_co2e: f64,
+    /// Half of the 90 % interval of that: that of the energy with the same factor.
+    pub half_width_kg_co2e: f64,
     /// What other factors than that make of the metered energy's emission.
     pub factor_effect_kg_co2e: f64,
     /// At the prices of the hours, CNY; `None` where no hour has one.
     pub cny: Option<f64>,
+    /// Half of the 90 % interval of that: that of the energy at the mean price of the baseline's hours.
+    pub half_width_cny: Option<f64>,
     pub hours: usize,
     /// Hours without a reading, without all inputs, excluded by a user, or of `asset`.
     pub hours_left_out: usize,
@@ -118,7 +122,11 @@ impl Figure {
         });
         let energy = Balance::sum(figures.clone().filter_map(|figure| figure.energy));
         let asset = Balance::sum(figures.clone().filter_map(|figure| figure.asset));
-        Figure { energy, water: Balance::sum(figures.filter_map(|figure| figure.water)), asset, ..sum }
+        let water = Balance::sum(figures.clone().filter_map(|figure| figure.water));
+        let combined = |half_widths: Vec<f64>| combined_half_width_kwh(&half_widths);
+        let half_width_kg_co2e = combined(figures.clone().map(|figure| figure.half_width_kg_co2e).collect());
+        let half_width_cny = sum.cny.map(|_| combined(figures.filter_map(|figure| figure.half_width_cny).collect()));
+        Figure { energy, water, asset, half_width_kg_co2e, half_width_cny, ..sum }
     }
 }
 
@@ -159,7 +167,7 @@ pub fn claims(ledger: &Connection, wanted: &Wanted, by: By) -> Result<(Vec<Claim
             building.push(Building { load, entity, possible_from });
             continue;
         };
-        let (fitted, read) = reported(&mut reader, &mut calendar, (*id, baseline), closed)?;
+        let (fitted, read) = reported(&mut reader, &mut calendar, (*id, baseline), closed, baseline.period.end)?;
         let (figures, shift) =
             Counting { reader: &reader, baseline, fitted: &fitted, read: &read, calendar: &mut calendar }.figures(wanted, by)?;
         claims.push(Claim { entity, made_inside, baseline: baseline.clone(), fitted, figures, shift });
@@ -167,16 +175,17 @@ pub fn claims(ledger: &Connection, wanted: &Wanted, by: By) -> Result<(Vec<Claim
     Ok((claims, building))
 }
 
-/// The model of a baseline, and the load's hours from its beginning up to the last one that is closed.
+/// The model of a baseline, and the load's hours from `start` up to the last one that is closed.
 pub fn reported(
     reader: &mut Reader,
     calendar: &mut LocalCalendar,
     (id, baseline): (i64, &BaselineRow),
     closed: Option<Span>,
+    start: Millis,
 ) -> Result<(Fitted, LedgerCase), ClaimError> {
     let fitted: Fitted = serde_json::from_str(&baseline.fitted).map_err(|cause| ClaimError::Document { id, cause })?;
     let end = closed.map_or(baseline.period.end, |closed| calendar.hour(closed.end).start).max(baseline.period.end);
-    let whole = Span { start: baseline.period.start, end };
+    let whole = Span { start, end };
     let reporting = Span { start: baseline.period.end, end };
     let read = reader.case(baseline.load, baseline.vintage.kwh_per_unit, (baseline.period, reporting), whole)?;
     Ok((fitted, read))
@@ -184,9 +193,8 @@ pub fn reported(
 
 /// What stands out from a load's reporting hours, with what users have said of them.
 #[must_use]
-pub fn shift(reader: &Reader, baseline: &BaselineRow, fitted: &Fitted, read: &LedgerCase) -> Option<Shift> {
+pub fn shift(reader: &Reader, baseline: &BaselineRow, fitted: &Fitted, (read, hours): (&LedgerCase, &[Option<Hour>])) -> Option<Shift> {
     let case = &read.case;
-    let hours = hours(case, &fitted.inputs);
     let residual = |slot: usize| {
         let (hour, metered_kwh) = (hours[slot].as_ref()?, case.meter_kwh[slot]?);
         let baseline_kwh = fitted.baseline.predict_kwh(hour) + reader.adjusted_kwh(baseline.load, case.at(slot));
@@ -209,11 +217,11 @@ impl Counting<'_, '_> {
         let reporting = case.periods.reporting;
         let from = wanted.from.map_or(reporting.start, |from| from.max(reporting.start));
         let to = wanted.to.map_or(reporting.end, |to| to.min(reporting.end));
-        let hours = hours(case, &self.fitted.inputs);
+        let hours = hours_within(case, &self.fitted.inputs, case.slots(reporting));
         let prices = Prices::read(self.reader.ledger, self.baseline.load.book, reporting)?;
         let kwh_per_unit = self.baseline.vintage.kwh_per_unit;
-        let mut out: BTreeMap<(Millis, Millis), (Figure, Balance, Stretch)> = BTreeMap::new();
-        let shift = shift(self.reader, self.baseline, self.fitted, self.read);
+        let mut out: BTreeMap<(Millis, Millis), (Figure, Balance, Stretch, [f64; 2])> = BTreeMap::new();
+        let shift = shift(self.reader, self.baseline, self.fitted, (self.read, &hours));
         let sun_from = shift.as_ref().and_then(Shift::photovoltaics_from);
         for slot in case.slots(reporting) {
             let at = case.at(slot);
@@ -221,7 +229,7 @@ impl Counting<'_, '_> {
                 continue;
             }
             let stretch = by.stretch(self.calendar, at, Span { start: from, end: to });
-            let (figure, balance, stretch) = out.entry((stretch.start, stretch.end)).or_default();
+            let (figure, balance, stretch, priced) = out.entry((stretch.start, stretch.end)).or_default();
             let (Some(hour), Some(metered_kwh), Some(row)) = (&hours[slot], case.meter_kwh[slot], self.read.rows.get(&slot)) else {
                 figure.hours_left_out += 1;
                 continue;
@@ -243,7 +251,11 @@ impl Counting<'_, '_> {
             balance.metered += metered_kwh;
             let saved_kwh = baseline_kwh - metered_kwh;
             match prices.at(at) {
-                Some(ncny_per_unit) => *figure.cny.get_or_insert(0.0) += saved_kwh / kwh_per_unit * ncny_per_unit as f64 / 1e9,
+                Some(ncny_per_unit) => {
+                    let cny_per_kwh = ncny_per_unit as f64 / 1e9 / kwh_per_unit;
+                    *figure.cny.get_or_insert(0.0) += saved_kwh * cny_per_kwh;
+                    *priced = [priced[0] + predicted_kwh.abs(), priced[1] + predicted_kwh.abs() * cny_per_kwh];
+                }
                 None => balance.unpriced += saved_kwh,
             }
             balance.gross += row.gross as f64 * kwh_per_unit;
@@ -251,10 +263,12 @@ impl Counting<'_, '_> {
             let year = self.calendar.date(at).year();
             figure.factor_effect_kg_co2e += factor_effect_kg_co2e(self.reader.ledger, self.baseline, row, year)?;
         }
-        let finished = |(figure, balance, stretch): (Figure, Balance, Stretch)| {
+        let finished = |(figure, balance, stretch, [priced_kwh, priced_cny]): (Figure, Balance, Stretch, [f64; 2])| {
             let units = balance.saved() / kwh_per_unit;
             let times = |mg_per_unit: Option<i64>| units * mg_per_unit.unwrap_or(0) as f64;
-            let balance = Some(Balance { half_width: self.fitted.noise.half_width_kwh(&stretch), ..balance });
+            let half_width = self.fitted.noise.half_width_kwh(&stretch);
+            let balance = Some(Balance { half_width, ..balance });
+            let mean_price = if priced_kwh > 0.0 { priced_cny / priced_kwh } else { 0.0 };
             let (energy, water) = if self.baseline.load.book == Book::Water { (None, balance) } else { (balance, None) };
             Figure {
                 energy,
@@ -262,6 +276,8 @@ impl Counting<'_, '_> {
                 tce_calorific: times(self.baseline.vintage.mg_ce_calorific) / 1e12,
                 tce_primary: times(self.baseline.vintage.mg_ce_primary) / 1e12,
                 kg_co2e: times(self.baseline.vintage.mg_co2e) / 1e9,
+                half_width_kg_co2e: half_width / kwh_per_unit * self.baseline.vintage.mg_co2e.unwrap_or(0) as f64 / 1e9,
+                half_width_cny: figure.cny.map(|_| half_width * mean_price),
                 ..figure
             }
         };

@@ -118,7 +118,8 @@ impl<'l> Reader<'l> {
         };
         let (mut rows, mut excluded) = (FxHashMap::default(), 0);
         let complete = |at: Millis| whole.start <= at && at.plus_ms(HOUR_MS) <= whole.end;
-        for row in savings::hours(ledger, load, span)?.into_iter().filter(|row| complete(row.at)) {
+        let read = Span { start: span.start.max(whole.start), end: span.end.min(whole.end) };
+        for row in savings::hours(ledger, load, read)?.into_iter().filter(|row| complete(row.at)) {
             if self.adjustments.iter().any(|known| known.load == load && known.kwh_per_hour.is_none() && known.span.contains(row.at)) {
                 excluded += 1;
                 continue;

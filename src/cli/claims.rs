@@ -91,37 +91,45 @@ const HANDED_OVER: usize = 32;
 /// Fits on a snapshot, beside whatever collector runs; that one, or else this command, keeps the baselines.
 pub fn fit(arguments: &FitArguments) -> Result<(), CliError> {
     let chosen = &arguments.chosen;
-    let mut ledger = store::open_to_read(&chosen.data)?;
     if arguments.replace.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         return Err(CliError::Usage("--replace has no reason, wanted why the baselines are replaced; say it".to_owned()));
     }
-    let snapshot = ledger.transaction()?;
-    let wanted = Wanted { replace: arguments.replace.clone(), ..chosen.wanted(&snapshot)? };
-    let bar = ProgressBar::new(fit::loads(&snapshot, &wanted)?.len() as u64);
-    let zone = time_zone(&snapshot)?;
+    let ledger = store::open_to_read(&chosen.data)?;
+    let wanted = Wanted { replace: arguments.replace.clone(), ..chosen.wanted(&ledger)? };
+    let bar = ProgressBar::new(fit::loads(&ledger, &wanted)?.len() as u64);
+    let zone = time_zone(&ledger)?;
     let mut table = Table::new(&FIT_COLUMNS);
+    fit_and_keep(&chosen.data, &wanted, |attempt| {
+        table.rows.push(told(attempt, &zone));
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    asked::predict(&chosen.data)?;
+    Ok(output::print(&table, chosen.output)?)
+}
+
+/// Fits what is wanted and has it kept; `told` hears of each attempt.
+pub fn fit_and_keep(data: &Path, wanted: &Wanted, mut told: impl FnMut(&Attempt)) -> Result<(), CliError> {
+    let mut ledger = store::open_to_read(data)?;
+    let snapshot = ledger.transaction()?;
     let (mut fitted, mut kept) = (Vec::new(), Ok(()));
     let mut hand_over = |fitted: &mut Vec<BaselineRow>| {
         if kept.is_ok() {
-            kept = keep_baselines(&chosen.data, fitted, arguments.replace.as_deref());
+            kept = keep_baselines(data, fitted, wanted.replace.as_deref());
         }
         fitted.clear();
     };
-    fit::fit(&snapshot, &wanted, |attempt| {
-        table.rows.push(told(&attempt, &zone));
+    fit::fit(&snapshot, wanted, |attempt| {
+        told(&attempt);
         if let Outcome::Fitted(baseline) = attempt.outcome {
             fitted.push(baseline.0);
         }
         if fitted.len() == HANDED_OVER {
             hand_over(&mut fitted);
         }
-        bar.inc(1);
     })?;
     hand_over(&mut fitted);
-    kept?;
-    bar.finish_and_clear();
-    asked::predict(&chosen.data)?;
-    Ok(output::print(&table, chosen.output)?)
+    kept
 }
 
 fn keep_baselines(data: &Path, fitted: &[BaselineRow], replacing: Option<&str>) -> Result<(), CliError> {
@@ -181,7 +189,7 @@ fn told(attempt: &Attempt, zone: &jiff::tz::TimeZone) -> Vec<Cell> {
     }
 }
 
-const SHOW_COLUMNS: [&str; 32] = [
+const SHOW_COLUMNS: [&str; 36] = [
     "entity",
     "name_en",
     "name_zh",
@@ -202,8 +210,12 @@ const SHOW_COLUMNS: [&str; 32] = [
     "saved_tce_calorific",
     "saved_tce_primary",
     "saved_kg_co2e",
+    "low_kg_co2e",
+    "high_kg_co2e",
     "factor_effect_kg_co2e",
     "saved_cny",
+    "low_cny",
+    "high_cny",
     "unpriced_kwh",
     "unpriced_m3",
     "factor_year",
@@ -347,8 +359,11 @@ fn amounts(figure: &Figure) -> Vec<Cell> {
     row.push(pct.filter(|pct| pct.is_finite()).into());
     row.extend([figure.tce_calorific, figure.tce_primary].map(Cell::Real));
     // Water carries no carbon of its own.
-    row.extend([figure.kg_co2e, figure.factor_effect_kg_co2e].map(|kg| figure.energy.map(|_| kg).into()));
-    row.extend([figure.cny, figure.energy.map(|of| of.unpriced), figure.water.map(|of| of.unpriced)].map(Cell::from));
+    let kg = [figure.kg_co2e, figure.kg_co2e - figure.half_width_kg_co2e, figure.kg_co2e + figure.half_width_kg_co2e];
+    row.extend(kg.into_iter().chain([figure.factor_effect_kg_co2e]).map(|kg| Cell::from(figure.energy.map(|_| kg))));
+    let half_width_cny = figure.half_width_cny.unwrap_or_default();
+    row.extend([0.0, -half_width_cny, half_width_cny].map(|off| Cell::from(figure.cny.map(|cny| cny + off))));
+    row.extend([figure.energy.map(|of| of.unpriced), figure.water.map(|of| of.unpriced)].map(Cell::from));
     row
 }
 

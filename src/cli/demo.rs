@@ -1,13 +1,15 @@
 //! `nengtan demo`: the options and the talk; the work is in [`crate::demo`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nengtan_fleet::faults::Level;
 use nengtan_fleet::runner::Speed;
 
 use super::{CliError, TRUTH_NAME, output, start_log, stop_signal, zone_folder};
+use crate::claims::fit::{Outcome, Wanted};
 use crate::demo::play::PlayWish;
 use crate::demo::{self, DemoError, DemoOptions};
+use crate::domain::units::Millis;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -58,6 +60,18 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
+/// Fits the baselines of all loads on what was read before `until`, and says how many there are.
+fn baselines(data: &Path, until: Millis) -> anyhow::Result<String> {
+    let (mut fitted, mut all) = (0, 0);
+    let wanted = Wanted { to: Some(until), ..Wanted::default() };
+    super::claims::fit_and_keep(data, &wanted, |attempt| {
+        all += 1;
+        fitted += usize::from(!matches!(attempt.outcome, Outcome::Refused(_)));
+    })
+    .map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(format!("baselines of {fitted} loads of {all}, from the history: savings count from here on"))
+}
+
 pub fn execute(arguments: Arguments) -> Result<(), CliError> {
     let folder = zone_folder(&arguments.zone)?;
     start_log(&arguments.log_level, false);
@@ -76,6 +90,7 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         },
         speed: arguments.speed,
         settings: arguments.influx.settings(),
+        baselines,
     };
     let data = options.data.clone();
     let runtime = tokio::runtime::Runtime::new()?;

@@ -1,17 +1,27 @@
-//! What people are told of each day: energy, standard coal, carbon, the five largest entities.
+//! What people are told of each day: energy, standard coal, carbon, the five largest entities, and what is saved so far.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::civil;
 use jiff::tz::TimeZone;
+use rusqlite::Connection;
 
+use crate::claims::ClaimError;
+use crate::claims::figures::{self, Balance, By, Claim, Figure};
+use crate::claims::fit::Wanted;
 use crate::domain::units::Millis;
 use crate::domain::zone::Zone;
 use crate::store::read::{Cell, query};
+use crate::store::savings::{IN_KWH, baselines};
 use crate::store::{self, StoreError};
 
 /// Longest line, in characters.
 const LINE_CHARS_MAX: usize = 98;
+/// How many entities are named.
+const LARGEST: usize = 5;
+/// So many days tell savings each.
+const DAYS_TOLD_EACH: i32 = 31;
 
 pub struct DaySummary {
     data: PathBuf,
@@ -30,7 +40,7 @@ impl DaySummary {
     }
 
     /// The day's figures as the ledger has them now, in a few lines of at most [`LINE_CHARS_MAX`]; `note` goes behind the date.
-    pub fn of(&self, day: civil::Date, note: &str) -> Result<String, StoreError> {
+    pub fn of(&self, day: civil::Date, note: &str) -> Result<String, ClaimError> {
         let ledger = store::open_to_read(&self.data)?;
         let date = Cell::Text(format!("{day}%"));
         let totals = "SELECT e.carrier, e.quantity, e.unit, e.tce_calorific, COALESCE(c.kg_co2e, 0) FROM energy_day e LEFT JOIN carbon_day c \
@@ -63,8 +73,48 @@ impl DaySummary {
         };
         let head = format!("{day}{note}  {tce:.1} tce (calorific)  {:.1} t CO2e", kg / 1000.0);
         let lines = [head, wrapped("", &carriers), wrapped("largest, tce: ", &largest)];
-        Ok(lines.into_iter().chain(commands).collect::<Vec<_>>().join("\n"))
+        let saved = if self.tells_savings(&ledger, day)? { saved(&ledger)? } else { Vec::new() };
+        Ok(lines.into_iter().chain(commands).chain(saved).collect::<Vec<_>>().join("\n"))
     }
+
+    /// Savings so far are made of all hours since the baselines' end: each day of the first month, then on Sundays.
+    fn tells_savings(&self, ledger: &Connection, day: civil::Date) -> Result<bool, ClaimError> {
+        let ends = baselines(ledger)?.into_iter().map(|(_, baseline)| baseline.period.end);
+        let Some(first) = ends.max().map(|end| self.day_of(end)) else { return Ok(false) };
+        let days = (day - first).get_days();
+        Ok((0..DAYS_TOLD_EACH).contains(&days) || day.weekday() == civil::Weekday::Sunday)
+    }
+}
+
+/// What is saved so far in all, with its interval, and the five entities that save most.
+fn saved(ledger: &Connection) -> Result<Vec<String>, ClaimError> {
+    let wanted = Wanted { books: IN_KWH.to_vec(), ..Wanted::default() };
+    let (claims, _) = figures::claims(ledger, &wanted, By::Total)?;
+    let added: Vec<&Claim> = claims.iter().filter(|claim| !claim.made_inside).collect();
+    let of = |claims: &[&Claim]| Figure::sum(claims.iter().flat_map(|claim| claim.figures.values()).collect::<Vec<_>>().into_iter());
+    let zone = of(&added);
+    let Some(energy) = zone.energy.filter(|_| zone.hours > 0) else { return Ok(Vec::new()) };
+    let told = format!(
+        "  saved so far: {:.0} ± {:.0} MWh ({:.1} %), {:.0} ± {:.0} t CO2e (90 % intervals)",
+        energy.saved() / 1000.0,
+        energy.half_width / 1000.0,
+        100.0 * energy.saved() / energy.baseline.abs(),
+        zone.kg_co2e / 1000.0,
+        zone.half_width_kg_co2e / 1000.0,
+    );
+    let mut entities: BTreeMap<&str, Vec<&Claim>> = BTreeMap::new();
+    for claim in added {
+        entities.entry(&claim.entity).or_default().push(claim);
+    }
+    let each = entities.into_iter().filter_map(|(entity, claims)| Some((entity, of(&claims).energy?)));
+    let mut most: Vec<(&str, Balance)> = each.collect();
+    most.sort_by(|a, b| b.1.saved().total_cmp(&a.1.saved()));
+    let most: Vec<String> = most
+        .iter()
+        .take(LARGEST)
+        .map(|(entity, energy)| format!("{entity} {:.1} ± {:.1}", energy.saved() / 1000.0, energy.half_width / 1000.0))
+        .collect();
+    Ok(vec![told, wrapped("most, MWh: ", &most)])
 }
 
 /// The engine's clock as of a ledger's last commit; none if it never moved.

@@ -8,13 +8,15 @@ mod day;
 pub mod play;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nengtan_fleet::access::Access;
 use nengtan_fleet::link;
 use nengtan_fleet::runner::{self, Command, Phase, Progress, RunError, RunOptions, Speed};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::claims::ClaimError;
 use crate::collector::{self, CollectError, CollectOptions};
 use crate::config::fault::Fault;
 use crate::config::settings::Settings;
@@ -28,7 +30,9 @@ use day::DaySummary;
 use play::PlayWish;
 
 /// A demo is complete when InfluxDB has all of it.
-const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(900);
+const DRAIN_MAX: Duration = Duration::from_secs(900);
+/// How often the ledger's clock is looked at while the end of the history is taken in.
+const CLOCK_POLL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
@@ -56,6 +60,10 @@ pub enum DemoError {
     Settings(Vec<Fault>),
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),
+    #[error("the history's baselines: {0:#}")]
+    Baselines(anyhow::Error),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     #[error("a task of the demo died: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -70,6 +78,8 @@ pub struct DemoOptions {
     pub speed: Speed,
     /// Settings that were given as flags, by key.
     pub settings: Vec<(&'static str, String)>,
+    /// Has baselines made of what a ledger holds of the time before a moment, and says so.
+    pub baselines: fn(&Path, Millis) -> anyhow::Result<String>,
 }
 
 /// Plays the zone until its last day or `stop`; `say` gets what is meant for people.
@@ -141,10 +151,23 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     };
     let bar = progress_bar();
     let (progress, told) = watch::channel(None);
-    let fleet = tokio::spawn(runner::run(run, move |step| progress.send_modify(|told| *told = Some(step)), stop));
+    let (data, baselines) = (options.data.clone(), options.baselines);
+    let (tell_made, mut made) = mpsc::unbounded_channel();
+    let mut tell_made = Some(tell_made);
+    let step = move |step: Progress| {
+        let over = step.from_ms < step.live_from_ms && step.live_from_ms <= step.now_ms;
+        if let Some(tell_made) = tell_made.take_if(|_| over) {
+            // The fleet waits here, so that regulation and savings begin with the first live step.
+            let made = tokio::task::block_in_place(|| fit_history(&data, Millis(step.live_from_ms), baselines));
+            // Nobody listens any more when the demo is being stopped.
+            let _unheard = tell_made.send(made);
+        }
+        progress.send_modify(|told| *told = Some(step));
+    };
+    let fleet = tokio::spawn(runner::run(run, step, stop));
     let played = tokio::select! {
         done = &mut collector => { done??; None }
-        played = talk(fleet, told, &bar, &summary, &say) => Some(played),
+        played = talk(fleet, (told, &mut made), &bar, &summary, &say) => Some(played),
     };
     bar.finish_and_clear();
     // The fleet has waited until its last step was taken in, so nothing is on its way any more.
@@ -160,6 +183,14 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     ended
 }
 
+/// Waits until the ledger has the whole history, and has its baselines made.
+fn fit_history(data: &Path, live_from: Millis, baselines: fn(&Path, Millis) -> anyhow::Result<String>) -> Result<String, DemoError> {
+    while day::clock(data)?.is_none_or(|clock| clock < live_from) {
+        std::thread::sleep(CLOCK_POLL);
+    }
+    baselines(data, live_from).map_err(DemoError::Baselines)
+}
+
 /// What the zone's assets were told before the demo was stopped: the fleet plays that part again as it was.
 fn taken(data: &Path, zone: &Zone) -> Result<Vec<(i64, Command)>, StoreError> {
     let unit = |id: &str| zone.assets().iter().find(|asset| *asset.id == *id).map(|asset| asset.unit.to_string());
@@ -173,7 +204,7 @@ fn taken(data: &Path, zone: &Zone) -> Result<Vec<(i64, Command)>, StoreError> {
 /// Shows the history's progress and each live day, until the fleet is through.
 async fn talk(
     mut fleet: tokio::task::JoinHandle<Result<runner::Summary, RunError>>,
-    mut told: watch::Receiver<Option<Progress>>,
+    (mut told, made): (watch::Receiver<Option<Progress>>, &mut mpsc::UnboundedReceiver<Result<String, DemoError>>),
     bar: &ProgressBar,
     summary: &DaySummary,
     say: &impl Fn(&str) -> std::io::Result<()>,
@@ -183,12 +214,16 @@ async fn talk(
         tokio::select! {
             played = &mut fleet => {
                 let played = played??;
-                                if let Some(day) = day {
+                if let Some(day) = day {
                     let so_far = if summary.day_of(Millis(played.at_ms)) == day { " so far" } else { "" };
                     say(&summary.of(day, so_far)?)?;
                 }
                 let ending = if played.complete { "the zone's last day is over" } else { "stopped" };
                 return Ok(say(&format!("{ending}: {} readings published", played.tally.readings))?);
+            }
+            Some(made) = made.recv() => {
+                bar.finish_and_clear();
+                say(&made?)?;
             }
             Ok(()) = told.changed() => {
                 let Some(step) = *told.borrow_and_update() else { continue };

@@ -3,6 +3,7 @@
 //! An hour of which an input is missing is `None`: it is neither fitted nor predicted.
 
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -188,13 +189,19 @@ impl Climate {
 /// The case's hours, one per slot.
 #[must_use]
 pub fn hours(case: &Case, inputs: &Inputs) -> Vec<Option<Hour>> {
+    hours_within(case, inputs, 0..case.meter_kwh.len())
+}
+
+/// The same, with nothing but the slots that are wanted.
+#[must_use]
+pub fn hours_within(case: &Case, inputs: &Inputs, wanted: Range<usize>) -> Vec<Option<Hour>> {
     let climate = Climate::of(inputs, &case.temperature_c, case.relative_humidity_pct.as_deref(), case.ghi_w_m2.as_deref());
     let mut calendar = LocalCalendar::new(case.periods.time_zone.clone());
-    let hour = |slot: usize| {
+    let mut hour = |slot: usize| {
         let drivers = case.drivers.iter().map(|driver| production(&driver.quantity, slot)).collect::<Option<_>>()?;
         climate.hour(slot, moment(&mut calendar, &case.days, case.at(slot)), drivers)
     };
-    (0..case.meter_kwh.len()).map(hour).collect()
+    (0..case.meter_kwh.len()).map(|slot| if wanted.contains(&slot) { hour(slot) } else { None }).collect()
 }
 
 /// Production is never interpolated: a line between two shifts is made-up tonnes. Only the hour before may be missing; it counts as this one.

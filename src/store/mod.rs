@@ -108,8 +108,10 @@ impl Store {
             Err(std::fs::TryLockError::Error(cause)) => return Err(at_folder(cause)),
         }
         let file = folder.join(FILE_NAME);
-        let connection = Connection::open(&file)?;
+        let mut connection = Connection::open(&file)?;
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        // One that reads first and then writes is refused at once, without a wait, when a command's request came in between.
+        connection.set_transaction_behavior(rusqlite::TransactionBehavior::Immediate);
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;

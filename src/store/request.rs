@@ -53,9 +53,9 @@ impl Asker {
         })
     }
 
-    /// Takes the request back; gives whether nobody had taken it yet.
+    /// Takes the request back, for who has the folder's lock: a collector that began with it is gone. Gives whether nobody had answered it.
     pub fn withdraw(&self) -> Result<bool, StoreError> {
-        Ok(self.connection.execute("DELETE FROM request WHERE id = ?1 AND state = 'waiting'", [self.id])? > 0)
+        Ok(self.connection.execute("DELETE FROM request WHERE id = ?1 AND state IN ('waiting', 'running')", [self.id])? > 0)
     }
 }
 

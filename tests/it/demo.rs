@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use crate::harness::ledger::{stored, verify};
+use crate::harness::ledger::{rows, stored, verify};
 use crate::harness::{LONG, Process, SOON, folder, nengtan, path, run, text, until};
 
 fn demo(data: &Path, more: &[&str]) -> Output {
@@ -120,4 +120,29 @@ fn a_demo_commands_its_assets_and_no_regulation_plays_the_other_world() {
         let (code, told) = verify(data, &data.join("truth.jsonl"));
         assert_eq!(code, Some(0), "{told}");
     }
+}
+
+#[test]
+fn savings_count_from_the_end_of_the_history_and_each_day_tells_them() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    // Four months are enough for baselines that are provisional.
+    let played = run(&["demo", "--history", "4", "--days", "2", "--speed", "max", "--data", path(&data)]);
+    assert!(played.status.success(), "{}", text(&played.stderr));
+    let told = text(&played.stdout);
+    let baselines = stored(&data, "SELECT COUNT(*) FROM baseline").unwrap();
+    assert!(100 < baselines && told.contains(&format!("baselines of {baselines} loads")), "{told}");
+    assert_eq!(stored(&data, "SELECT COUNT(DISTINCT to_utc) FROM baseline"), Some(1), "all end with the history");
+    let so_far: Vec<&str> = told.lines().filter_map(|line| line.trim().strip_prefix("saved so far: ")).collect();
+    assert_eq!(so_far.len(), 2, "{told}");
+    let zone = rows(&["savings", "show"], &data);
+    let energy = ["electricity", "natural_gas", "heat", "steam"];
+    let of = |key: &str| -> f64 {
+        let added = zone.iter().filter(|row| row["entity"] == "qingdao-hightech" && energy.contains(&row["carrier"].as_str().unwrap()));
+        added.map(|row| row[key].as_f64().unwrap()).sum()
+    };
+    let (mwh, t) = (of("saved_kwh") / 1000.0, of("saved_kg_co2e") / 1000.0);
+    assert!(so_far[1].starts_with(&format!("{mwh:.0} ± ")) && so_far[1].contains(&format!(" %), {t:.0} ± ")), "{mwh} MWh, {t} t: {told}");
+    let most: Vec<&str> = told.lines().filter_map(|line| line.trim().strip_prefix("most, MWh: ")).collect();
+    assert!(most.len() == 2 && most[1].matches(" ± ").count() >= 2, "{told}");
 }

@@ -56,6 +56,8 @@ fn a_tenth_saved_is_claimed_from_the_ledger_and_the_baseline_is_frozen() {
     assert_eq!((number(total, "hours"), number(total, "hours_left_out")), (REPORTED as f64, 0.0));
     // Shandong 2023, 0.6191 kg/kWh, stands in for 2025; 0.1229 kgce/kWh by heat content.
     assert!((number(total, "saved_kg_co2e") / number(total, "saved_kwh") - 0.6191).abs() < 1e-9);
+    let half_width = |unit: &str| number(total, &format!("high_{unit}")) - number(total, &format!("saved_{unit}"));
+    assert!((half_width("kg_co2e") / half_width("kwh") - 0.6191).abs() < 1e-9 && total["low_cny"].is_null(), "{total:?}");
     assert!((number(total, "saved_tce_calorific") * 1000.0 / number(total, "saved_kwh") - 0.1229).abs() < 1e-9);
 
     let again = savings(&data, &["fit"]);

@@ -47,6 +47,11 @@ fn water_is_saved_in_cubic_metres_coal_and_money_and_in_no_kilowatt_hour() {
     for (key, per_m3) in [("saved_tce_calorific", 0.000_257_1), ("saved_tce_primary", 0.000_257_1), ("saved_cny", 5.25)] {
         assert!((number(water, key) / number(water, "saved_m3") - per_m3).abs() < 1e-9, "{key}: {water:?}");
     }
+    // Each kilowatt-hour's interval at the price of its hours, of which no two bands are alike; water has one price.
+    let half_width = |row: &Row, unit: &str| (number(row, &format!("high_{unit}")) - number(row, &format!("low_{unit}"))) / 2.0;
+    assert!((half_width(water, "cny") / half_width(water, "m3") - 5.25).abs() < 1e-9 && water["low_kg_co2e"].is_null(), "{water:?}");
+    let cny_per_kwh = half_width(electricity, "cny") / half_width(electricity, "kwh");
+    assert!((0.234_159..0.984_469).contains(&cny_per_kwh), "{cny_per_kwh}");
     assert!(number(water, "unpriced_m3").abs() < 1e-9 && water["saved_kg_co2e"].is_null(), "{water:?}");
     assert!(OF_KWH.iter().all(|key| water[*key].is_null()) && OF_M3.iter().all(|key| electricity[*key].is_null()), "{shown:?}");
 
