@@ -2,8 +2,10 @@
 //!
 //! Invariant: each quantity that is passed on is added below and taken away above, so Σ entities + residual = zone, exactly.
 
-use super::channel::{Channel, ChannelId, Direction, MeterIndex, each_register};
-use super::entity::EntityIndex;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::channel::{Carrier, Channel, ChannelId, Direction, MeterIndex, each_register};
+use super::entity::{Entity, EntityIndex};
 use super::zone::Meter;
 
 /// One entity's share in a channel: quantity × `sign` adds to the entity's use.
@@ -71,6 +73,31 @@ impl Contributions {
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.all[start as usize..self.ends[at] as usize]
     }
+}
+
+/// Entities whose exports are of own generation: those that generate, and those above them, be it on the map (a works and its roof) or by the meters that
+/// feed them. What leaves through an entry meter comes from what lies behind it.
+#[must_use]
+pub fn with_generation(channels: &[Channel], meters: &[Meter], entities: &[Entity]) -> BTreeSet<(EntityIndex, Carrier)> {
+    let generates = |channel: &&Channel| channel.boundary && channel.direction == Direction::Generation;
+    let mut feeding: BTreeMap<(EntityIndex, Carrier), BTreeSet<EntityIndex>> = BTreeMap::new();
+    for (channel, parent) in channels.iter().filter_map(|channel| Some((channel, channel.parent?))) {
+        let upstream = meters[parent.0 as usize].entity;
+        if upstream != channel.entity {
+            feeding.entry((channel.entity, channel.carrier)).or_default().insert(upstream);
+        }
+    }
+    let mut open: Vec<(EntityIndex, Carrier)> =
+        channels.iter().filter(generates).map(|channel| (channel.entity, channel.carrier)).collect();
+    let mut found = BTreeSet::new();
+    while let Some((entity, carrier)) = open.pop() {
+        if !found.insert((entity, carrier)) {
+            continue;
+        }
+        let by_meter = feeding.get(&(entity, carrier)).into_iter().flatten().copied();
+        open.extend(by_meter.chain(entities[entity.0 as usize].parent).map(|above| (above, carrier)));
+    }
+    found
 }
 
 fn sign_for_entity(direction: Direction) -> i32 {

@@ -1,5 +1,6 @@
 //! One register channel at work: its window of marks, and the posting of its spans to intervals and roll-ups.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -8,6 +9,7 @@ use crate::accounting::Book;
 use crate::alerts::mean::OpenInterval;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::{Carrier, Channel, ChannelId, Direction, RegisterSpec};
+use crate::domain::contribution::with_generation;
 use crate::domain::entity::EntityIndex;
 use crate::domain::units::{Millis, Quantity};
 use crate::domain::zone::Zone;
@@ -49,8 +51,8 @@ pub struct Sharing<'z> {
     whole: RowId,
     /// Parts that a channel has a share in, and how often it counts for them.
     of_parts: FxHashMap<ChannelId, Vec<(RowId, i32)>>,
-    /// Entities with a source of their own from nature.
-    with_generation: FxHashSet<(EntityIndex, Carrier)>,
+    /// Entities with a source from nature of their own or below them.
+    with_generation: BTreeSet<(EntityIndex, Carrier)>,
     lists: FxHashSet<Arc<[Share]>>,
 }
 
@@ -64,8 +66,7 @@ impl<'z> Sharing<'z> {
                 of_parts.entry(term.channel).or_default().push((*row, term.sign));
             }
         }
-        let generates = |channel: &&Channel| channel.boundary && channel.direction == Direction::Generation;
-        let with_generation = zone.channels().iter().filter(generates).map(|channel| (channel.entity, channel.carrier)).collect();
+        let with_generation = with_generation(zone.channels(), zone.meters(), zone.entities());
         Sharing { zone, entities, whole, of_parts, with_generation, lists: FxHashSet::default() }
     }
 

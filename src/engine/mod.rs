@@ -59,6 +59,8 @@ pub enum EngineError {
     #[error(transparent)]
     Factor(#[from] MissingFactor),
     #[error(transparent)]
+    Unwelcome(#[from] reload::Unwelcome),
+    #[error(transparent)]
     Claim(#[from] ClaimError),
 }
 

@@ -10,11 +10,12 @@ use crate::accounting::YearFactors;
 use crate::alerts::{BROKER_RULE, Change, OUTBOX_RULE, RESULT_RULE, Transition};
 use crate::claims::watch;
 use crate::domain::alert_rules::{AlertRules, RuleHead, Severity, ThresholdRule};
-use crate::domain::channel::ChannelId;
+use crate::domain::channel::{Channel, ChannelId};
 use crate::domain::factors::{FactorSet, MissingFactor};
 use crate::domain::tariff::Tariff;
 use crate::domain::zone::Zone;
 use crate::store::alerts::Firing;
+use crate::store::scale::Scale;
 
 /// Why a running collector goes on with the folder that it has.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -25,8 +26,32 @@ pub enum Unwelcome {
         "register {item} of meter {meter} is gone from meters.csv, and its part of all earlier sums would go with it; put its line back, or restart the collector if that is meant"
     )]
     Meter { meter: String, item: String },
+    #[error(
+        "register {item} of meter {meter} was read at {seen:?} {unit} per unit of its display, and by the multiplier in meters.csv it is {wanted:?}: one register would \
+         have two scales; put the multiplier back; a device or transformer that was exchanged gets a line of its own under a new meter id, beside the old one"
+    )]
+    Scale { meter: String, item: String, unit: &'static str, seen: f64, wanted: f64 },
     #[error(transparent)]
     Factor(#[from] MissingFactor),
+}
+
+/// Refuses another scale for a register that was read; `read_by` gives meter, item and the scale of each.
+pub(super) fn refuse_other_scale<'r>(zone: &Zone, read_by: impl Iterator<Item = (&'r str, &'r str, Scale)>) -> Result<(), Unwelcome> {
+    for (meter, item, seen) in read_by {
+        let Some(register) = zone.channel_of(meter, item).and_then(Channel::register) else { continue };
+        let wanted = register.ledger_per_unit();
+        if seen != wanted {
+            let number = |(mantissa, decimals): Scale| mantissa as f64 / 10_f64.powi(decimals.cast_signed());
+            return Err(Unwelcome::Scale {
+                meter: meter.to_owned(),
+                item: item.to_owned(),
+                unit: register.ledger_unit().as_str(),
+                seen: number(seen),
+                wanted: number(wanted),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Engine {
@@ -53,6 +78,11 @@ impl Engine {
                 return Err(Unwelcome::Meter { meter: meter.to_string(), item: channel.item.to_string() });
             }
         }
+        let read = self.registers.iter().filter(|register| register.first.is_some()).filter_map(|register| {
+            let channel = self.zone.channel(register.id);
+            Some((&*self.zone.meter(channel.meter).id, &*channel.item, channel.register()?.ledger_per_unit()))
+        });
+        refuse_other_scale(zone, read)?;
         Ok(YearFactors::find_every(factors, zone)?)
     }
 

@@ -9,6 +9,7 @@ use super::channel::{Grid, RegisterChannel, Sharing};
 use super::drivers::drivers;
 use super::in_force::InForce;
 use super::regulate::Regulation;
+use super::reload::refuse_other_scale;
 use super::sums::{Positions, SubjectPlace, SumWatch};
 use super::{Effects, Engine, EngineError, Gap, Item, ItemKind, MeterState, Watch};
 use crate::accounting::{Book, YearFactors};
@@ -55,6 +56,7 @@ impl Engine {
         wall: Millis,
     ) -> Result<Engine, EngineError> {
         store.adopt_zone(folder, &zone)?;
+        refuse_other_scale(&zone, store.scales()?.iter().map(|(meter, item, scale)| (&**meter, &**item, *scale)))?;
         store.begin_rows()?;
         // First of all, so that it leads every list.
         let profile = zone.profile();
@@ -176,6 +178,7 @@ impl Engine {
                     ChannelKind::Gauge => ItemKind::Gauge(row, place),
                     ChannelKind::Register(register) => {
                         let mut at_work = sharing.channel(channel, register, row);
+                        self.store.keep_scale(row, register.ledger_per_unit())?;
                         at_work.first = known.map(|latest| latest.first);
                         self.registers.push(at_work);
                         ItemKind::Register(self.registers.len() as u32 - 1)

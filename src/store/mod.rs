@@ -20,6 +20,7 @@ pub mod request;
 pub mod restate;
 pub mod restore;
 pub mod savings;
+pub mod scale;
 mod series;
 mod tree;
 mod write;
@@ -144,6 +145,7 @@ impl Store {
             seen => return Err(StoreError::Version { file: file.to_owned(), seen }),
         }
         transaction.execute_batch(include_str!("views.sql"))?;
+        transaction.execute_batch(include_str!("scale.sql"))?;
         transaction.execute_batch(include_str!("regulation.sql"))?;
         transaction.execute_batch(include_str!("savings_views.sql"))?;
         transaction.execute_batch(include_str!("accounts_views.sql"))?;

@@ -1,8 +1,12 @@
 //! A zone folder that changes while its collector runs.
 
+use nengtan::config::zone_folder;
+use nengtan::engine::Engine;
+
 use crate::harness::collector::Collector;
 use crate::harness::ledger::{count, refusals};
 use crate::harness::mosquitto::Mosquitto;
+use crate::harness::plant::{Plant, WALL};
 use crate::harness::publisher::Publisher;
 use crate::harness::zone::{self, ZONE, at, meter, reading, telemetry};
 use crate::harness::{SOON, folder, until};
@@ -93,4 +97,33 @@ fn a_changed_folder_is_taken_over_and_a_faulty_one_is_told_and_left() {
     let alerts = gateway.heard("alert/load/M-b");
     assert!(alerts.len() == 4 && alerts[3].contains("cleared"), "{alerts:?}");
     collector.stop();
+}
+
+/// Readings are kept after the multiplier: with another one, register and ledger would say different things. A register that was never read may change.
+#[test]
+fn another_multiplier_for_a_register_that_was_read_is_refused_at_a_reload_and_at_a_start() {
+    const KWH: &str = "active_energy_import_kwh";
+    let meters = ["M-1", "M-2"].map(|meter| format!("{meter} E-1 - entry yes electricity {KWH} import kwh 0.01 4000"));
+    let mut plant = Plant::new("", &["E-1"], &meters.each_ref().map(|meter| &**meter));
+    let mut engine = plant.open();
+    plant.read(&mut engine, &[("M-1", KWH, "2026-01-05T00:00:00+08:00", 0.0), ("M-1", KWH, "2026-01-05T01:00:00+08:00", 100.0)]);
+    let lines = std::fs::read_to_string(plant.zone().join("meters.csv")).unwrap();
+    let doubled = |meter: &str| {
+        let line = lines.lines().find(|line| line.starts_with(meter)).unwrap();
+        plant.write("meters.csv", &lines.replace(line, &line.replace("kwh,0.01,1,", "kwh,0.01,2,")));
+        zone_folder::load(&plant.zone()).unwrap()
+    };
+    let told = |error: String| {
+        assert!(error.contains("M-1 was read at 1000.0 Wh per unit of its display") && error.contains("it is 2000.0"), "{error}");
+    };
+    let read = doubled("M-1");
+    told(engine.welcomes(&read.zone, &read.factors).unwrap_err().to_string());
+    let unread = doubled("M-2");
+    engine.welcomes(&unread.zone, &unread.factors).unwrap();
+    drop(engine);
+    let read = doubled("M-1");
+    told(Engine::open(&plant.data(), read.zone, (read.factors, read.tariff), read.alert_rules, WALL).unwrap_err().to_string());
+    doubled("M-2");
+    drop(plant.open());
+    assert_eq!(count(&plant.data(), "SELECT CAST(SUM(kwh) AS INTEGER) FROM energy WHERE entity = 'E-1'"), 100);
 }
