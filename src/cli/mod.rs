@@ -173,10 +173,12 @@ impl From<StoreError> for CliError {
             | StoreError::NotReadOnly
             | StoreError::Version { .. }
             | StoreError::OtherZone { .. }
+            | StoreError::LogLeft { .. }
             | StoreError::Occupied { .. } => CliError::Usage(error.to_string()),
             StoreError::Locked { .. }
             | StoreError::Folder { .. }
             | StoreError::Sqlite(_)
+            | StoreError::Damaged(_)
             | StoreError::Outbox { .. }
             | StoreError::Overflow { .. } => CliError::Failure(error.into()),
         }
@@ -192,6 +194,7 @@ impl From<ShowError> for CliError {
             | ShowError::UnknownEntity { .. }
             | ShowError::NoResidual { .. }
             | ShowError::NoData { .. }
+            | ShowError::NoDataYet
             | ShowError::Year { .. } => CliError::Usage(error.to_string()),
         }
     }

@@ -5,7 +5,7 @@
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table as Drawn, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table as Drawn, Width, presets};
 
 use crate::store::read::{Cell, Table};
 
@@ -129,6 +129,8 @@ fn drawn(table: &Table, format: Format) -> String {
         return "(no rows)".to_owned();
     }
     let mut drawn = Drawn::new();
+    let mut columns: Vec<(usize, u16)> = (0..table.columns.len()).map(|at| (at, 0)).collect();
+    let mut left_out = Vec::new();
     if format == Format::Markdown {
         drawn.load_style(presets::ASCII_MARKDOWN);
     } else {
@@ -136,18 +138,76 @@ fn drawn(table: &Table, format: Format) -> String {
         if !drawn.is_tty() {
             drawn.set_width(WIDTH_WITHOUT_TERMINAL);
         }
+        (columns, left_out) = fitted(table, drawn.width().unwrap_or(WIDTH_WITHOUT_TERMINAL));
     }
-    drawn.set_header(&table.columns);
+    drawn.set_header(columns.iter().map(|(at, _)| &table.columns[*at]));
     for row in &table.rows {
-        drawn.add_row(row.iter().map(|cell| {
-            let aligned = comfy_table::Cell::new(shown(cell));
-            match cell {
+        drawn.add_row(columns.iter().map(|(at, _)| {
+            let text = shown(&row[*at]);
+            let text = if format == Format::Markdown { escaped(&text) } else { text };
+            let aligned = comfy_table::Cell::new(text);
+            match row[*at] {
                 Cell::Integer(_) | Cell::Real(_) => aligned.set_alignment(CellAlignment::Right),
                 Cell::Null | Cell::Boolean(_) | Cell::Text(_) => aligned,
             }
         }));
     }
-    drawn.to_string()
+    for (column, (_, least)) in drawn.column_iter_mut().zip(&columns) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(*least)));
+    }
+    if left_out.is_empty() {
+        return drawn.to_string();
+    }
+    format!("{drawn}\nleft out, for want of width: {}; --output csv or json gives all", left_out.join(", "))
+}
+
+/// The columns that fit into a width, each with the width it needs, and the names of those that do not. Numbers and times never wrap: texts do, and where that
+/// is not enough some are left out, first the names, which stand beside ids, then the longest.
+fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<&str>) {
+    /// Texts wrap down to this.
+    const TEXT_WIDTH_MIN: usize = 8;
+    /// A cell's padding, and the table's border.
+    const AROUND: usize = 2;
+    const BORDER: usize = 2;
+    struct Column {
+        at: usize,
+        /// Of its longest cell.
+        longest: usize,
+        least: usize,
+        wraps: bool,
+    }
+    let measured = |at: usize| {
+        let cells = || table.rows.iter().map(move |row| &row[at]);
+        let longest = cells().map(|cell| columns_of(&shown(cell))).max().unwrap_or(0);
+        let wraps = cells().any(|cell| matches!(cell, Cell::Text(text) if short_time(text).is_none()));
+        let head = table.columns[at].len().min(TEXT_WIDTH_MIN);
+        let least = if wraps { longest.min(TEXT_WIDTH_MIN) } else { longest.max(head) };
+        Column { at, longest, least, wraps }
+    };
+    let mut columns: Vec<Column> = (0..table.columns.len()).map(measured).collect();
+    let mut left_out = Vec::new();
+    while usize::from(width) < columns.iter().map(|column| column.least + AROUND).sum::<usize>() + BORDER {
+        // The first column says what a row is about.
+        let texts = columns.iter().enumerate().skip(1).filter(|(_, column)| column.wraps);
+        let Some((place, _)) = texts.max_by_key(|(_, column)| (table.columns[column.at].starts_with("name_"), column.longest)) else {
+            break;
+        };
+        left_out.push(columns.remove(place).at);
+    }
+    left_out.sort_unstable();
+    let fit = |least: usize| u16::try_from(least).unwrap_or(u16::MAX);
+    let kept = columns.iter().map(|column| (column.at, fit(column.least))).collect();
+    (kept, left_out.into_iter().map(|at| &*table.columns[at]).collect())
+}
+
+/// How many columns of a terminal a text takes; Chinese characters take two.
+fn columns_of(text: &str) -> usize {
+    text.chars().map(|character| if character.is_ascii() { 1 } else { 2 }).sum()
+}
+
+/// A cell's text that neither ends the cell nor the row.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\r', '\n'], " ")
 }
 
 fn shown(cell: &Cell) -> String {
@@ -240,6 +300,47 @@ mod tests {
         let columns = ["entity".to_owned(), "kwh".to_owned()];
         assert_eq!(json_object(&columns, &["a".into(), Cell::Real(1.5)]), serde_json::json!({"entity": "a", "kwh": 1.5}));
         assert_eq!(json_object(&columns, &["b".into(), Cell::Null]), serde_json::json!({"entity": "b", "kwh": null}));
+    }
+
+    #[test]
+    fn a_cell_with_bars_stays_one_cell_of_a_markdown_table() {
+        let mut table = Table::new(&["note", "kwh"]);
+        table.rows.push(vec!["a|b\nc".into(), Cell::Real(1.5)]);
+        let row = drawn(&table, Format::Markdown).lines().last().unwrap().to_owned();
+        assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["|", "a\\|b", "c", "|", "1.5", "|"], "{row}");
+    }
+
+    /// Fourteen columns, as `show cost` has, at 100 columns of a terminal.
+    #[test]
+    fn numbers_and_times_never_wrap_and_what_is_left_out_is_told() {
+        let mut table =
+            Table::new(&["entity", "name_en", "name_zh", "band", "from", "to", "quantity", "unit", "cny", "tariff", "measured_share"]);
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let (from, to) = (text("2026-01-01T00:00:00+08:00"), text("2026-01-31T23:45:00+08:00"));
+        let names = ["Laoyu Precision Castings rooftop photovoltaics", "崂宇精密铸造有限公司屋顶光伏"].map(text);
+        let [name_en, name_zh] = names;
+        let tariff = text("cn-sd-industry/electricity/2026-01-01 with a long remark");
+        table.rows.push(vec![
+            text("E-FACTORY-01-L1"),
+            name_en,
+            name_zh,
+            text("power_factor_adjustment"),
+            from,
+            to,
+            Cell::Real(-123_456_789.1),
+            text("kWh"),
+            Cell::Real(98_765_432.1),
+            tariff,
+            Cell::Real(0.987),
+        ]);
+        let (columns, left_out) = fitted(&table, 100);
+        assert_eq!(left_out, ["name_en", "name_zh", "tariff"]);
+        assert_eq!(columns.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 3, 4, 5, 6, 7, 8, 10]);
+        assert_eq!(fitted(&table, 200).1, [""; 0], "everything fits into 200, with texts wrapped");
+        let drawn = drawn(&table, Format::Table);
+        for whole in ["-123 456 789.1", "98 765 432.1", "2026-01-01", "2026-01-31 23:45", "0.987"] {
+            assert!(drawn.contains(whole), "{whole}: {drawn}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub enum Subject {
     /// Carbon of each entity by scope, method and source stream.
     Carbon(Figures),
     /// What is bought and what it costs, by band; by month with demand charge and power factor adjustment as lines of their own.
-    Cost(Figures),
+    Cost(Cost),
     /// The highest 15-minute mean of each month, of entities and of their entry meters, kW.
     Demand(Demand),
     /// What the meters below each meter leave over, and what is lost in making heat, steam and cold.
@@ -64,6 +64,16 @@ pub struct Figures {
     known: Known,
     #[command(flatten)]
     reading: Reading,
+}
+
+#[derive(clap::Args)]
+pub struct Cost {
+    #[command(flatten)]
+    figures: Figures,
+    /// The bill of each site, an entity that is part of no other one with all below it (lines, roofs), as its supplier makes it; otherwise each entity has
+    /// what it bought less what it passed on. The column `extent` says which.
+    #[arg(long)]
+    site: bool,
 }
 
 #[derive(clap::Args)]
@@ -132,7 +142,8 @@ impl Figures {
 impl Subject {
     fn reading(&self) -> &Reading {
         match self {
-            Subject::Energy(of) | Subject::Carbon(of) | Subject::Cost(of) => &of.reading,
+            Subject::Energy(of) | Subject::Carbon(of) => &of.reading,
+            Subject::Cost(of) => &of.figures.reading,
             Subject::Demand(of) => &of.reading,
             Subject::Residuals(of) | Subject::Allocation(of) => &of.reading,
             Subject::Alerts(of) | Subject::Quality(of) => &of.reading,
@@ -148,7 +159,10 @@ pub fn execute(subject: &Subject) -> Result<(), CliError> {
     let table = match subject {
         Subject::Energy(of) => books::energy(&ledger, &of.selection(), of.by)?,
         Subject::Carbon(of) => books::carbon(&ledger, &of.selection(), of.by)?,
-        Subject::Cost(of) => cost::cost(&ledger, &of.selection(), of.by)?,
+        Subject::Cost(of) => {
+            let extent = if of.site { cost::Extent::Site } else { cost::Extent::Entity };
+            cost::cost(&ledger, &of.figures.selection(), of.figures.by, extent)?
+        }
         Subject::Demand(of) => demand::demand(&ledger, &selection(&of.entities, Some(&of.range), Some(&of.known)))?,
         Subject::Residuals(of) => residuals::residuals(&ledger, &selection(&of.entities, Some(&of.range), None), of.by)?,
         Subject::Allocation(of) => allocation::allocation(&ledger, &selection(&of.entities, Some(&of.range), None), of.by)?,

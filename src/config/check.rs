@@ -23,10 +23,8 @@ pub fn report(folder: &ZoneFolder) -> String {
     let mut line = |label: &str, value: String| writeln!(text, "{label:<10} {value}").expect("a string takes every write");
     line("zone", format!("{} · {} · {}", profile.id, profile.name_en, profile.name_zh));
     let name = profile.time_zone.iana_name().unwrap_or("unknown");
-    line(
-        "time",
-        format!("{name}, every {} min, before live_from {} min", profile.interval_ms / 60_000, profile.history_interval_ms / 60_000),
-    );
+    let history = profile.live_from.map_or(String::new(), |_| format!(", before live_from {} min", profile.history_interval_ms / 60_000));
+    line("time", format!("{name}, every {} min{history}", profile.interval_ms / 60_000));
     line("entities", counted(zone.entities().iter().map(|entity| entity.kind.as_str())));
     let of_meters = |label: fn(&Channel) -> &'static str| counted(zone.meters().iter().map(|meter| label(zone.channel(meter.channels[0]))));
     line("meters", of_meters(|channel| channel.level.as_str()));

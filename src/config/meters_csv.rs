@@ -30,6 +30,8 @@ const HEADER: &[&str] = &[
     "gateway",
     "formula",
 ];
+/// No meter's display is wider.
+const WIDTH_DIGITS_MAX: u32 = 12;
 /// Columns that only a device has.
 const DEVICE_COLUMNS: [&str; 5] = ["resolution", "width_digits", "rating", "serial", "gateway"];
 
@@ -195,8 +197,8 @@ fn read_register(row: &mut Row, unit: (LedgerUnit, i64)) -> Option<RegisterSpec>
     let resolution = decimal(row, "resolution");
     let multiplier = if row.has("multiplier") { decimal(row, "multiplier") } else { Some(Decimal::from(1)) };
     let rating = decimal(row, "rating");
-    let width = row.field("width_digits").parse::<u32>().ok().filter(|width| (1..=18).contains(width));
-    let width = width.or_else(|| row.refuse("width_digits", "a whole number from 1 to 18", "correct it"));
+    let width = row.field("width_digits").parse::<u32>().ok().filter(|width| (1..=WIDTH_DIGITS_MAX).contains(width));
+    let width = width.or_else(|| row.refuse("width_digits", "a whole number from 1 to 12", "correct it"));
     let faults = match RegisterSpec::new(unit, resolution?, multiplier?, width?, rating?) {
         Ok(register) => return Some(register),
         Err(faults) => faults,
@@ -226,7 +228,9 @@ fn refuse_scale(row: &mut Row, fault: RegisterFault, unit: &str) {
 }
 
 fn decimal(row: &mut Row, column: &str) -> Option<Decimal> {
-    Decimal::parse(row.field(column)).ok().or_else(|| row.refuse(column, "a decimal number above 0", "correct it"))
+    let plain = Some(row.field(column)).filter(|text| !text.contains(['e', 'E']));
+    let number = plain.and_then(|text| Decimal::parse(text).ok());
+    number.or_else(|| row.refuse(column, "a decimal number above 0 without an exponent, such as 0.001", "correct it"))
 }
 
 fn read_formula<'f>(row: &mut Row<'f>) -> Option<Vec<NamedTerm<'f>>> {

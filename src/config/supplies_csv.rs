@@ -93,7 +93,7 @@ fn head(row: &mut Row, known: &Known) -> Option<Supply> {
     })
 }
 
-/// A run of serials: what stands before the number, its digits, and the numbers, both ends included.
+/// A run of serials: what stands before the number in capitals (registers do not tell cases apart), its digits, and the numbers, both ends included.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Serials {
     head: String,
@@ -113,11 +113,12 @@ fn serials(row: &mut Row) -> Option<Serials> {
     let first = parts(row.field("first_serial")).or_else(|| row.refuse("first_serial", wanted, "correct it"));
     let last = parts(row.field("last_serial")).or_else(|| row.refuse("last_serial", wanted, "correct it"));
     let ((head, digits, first), (last_head, last_digits, last)) = (first?, last?);
-    let one_run = head == last_head && digits == last_digits && first <= last && last - first < CERTIFICATES_MAX;
+    let one_run =
+        head.to_uppercase() == last_head.to_uppercase() && digits == last_digits && first <= last && last - first < CERTIFICATES_MAX;
     if !one_run {
         return row.refuse("last_serial", "a serial of the same form, not before first_serial", "correct it");
     }
-    Some(Serials { head: head.to_owned(), digits, first, last })
+    Some(Serials { head: head.to_uppercase(), digits, first, last })
 }
 
 fn parts(serial: &str) -> Option<(&str, usize, i64)> {
@@ -165,13 +166,14 @@ mod tests {
     fn runs_of_serials_overlap_or_do_not() {
         let run = |first: &str, last: &str, line| {
             let ((head, digits, first), (_, _, last)) = (parts(first).unwrap(), parts(last).unwrap());
-            (Serials { head: head.to_owned(), digits, first, last }, line)
+            (Serials { head: head.to_uppercase(), digits, first, last }, line)
         };
         let lines = |ranges: &[(Serials, usize)]| used_twice(ranges.to_vec()).iter().map(|fault| fault.line.unwrap()).collect::<Vec<_>>();
         assert_eq!(
             lines(&[run("G-001", "G-100", 2), run("G-101", "G-200", 3), run("H-001", "H-100", 4), run("G-0001", "G-0100", 5)]),
             [0; 0]
         );
+        assert_eq!(lines(&[run("gec-001", "gec-003", 2), run("GEC-002", "GEC-002", 3)]), [3], "case makes no other certificate");
         assert_eq!(lines(&[run("G-050", "G-060", 3), run("G-001", "G-100", 2)]), [3], "one run inside another");
         assert_eq!(lines(&[run("G-100", "G-100", 7), run("G-001", "G-100", 9)]), [9], "a single serial, told at the later line");
         assert_eq!(lines(&[run("G-001", "G-300", 2), run("G-010", "G-011", 3), run("G-250", "G-260", 4)]), [3, 4]);

@@ -115,7 +115,7 @@ const COLUMNS: [&str; 27] = [
 /// The entities in order, the first where saving pays most. The period is the rolling year unless the selection names one; it is widened to whole local days.
 pub fn rank(ledger: &Connection, selection: &Selection, by: By) -> Result<Table, RankError> {
     let mut wanted = selection.resolve(ledger)?;
-    let rolling = rolling_year(&mut wanted.calendar, last_hour(ledger)?.unwrap_or_default());
+    let rolling = rolling_year(&mut wanted.calendar, last_hour(ledger)?.ok_or(ShowError::NoDataYet)?);
     let rolling = Span { start: rolling.0, end: rolling.1 };
     let start = wanted.from.map_or(rolling.start, |from| wanted.calendar.day(from).start);
     let end = wanted.to.map_or(rolling.end, |to| wanted.calendar.day(to.plus_ms(-1)).end);

@@ -17,6 +17,9 @@ const UG_PER_KG: f64 = 1e9;
 const PARK_TCE_BIG: f64 = 1_000_000.0;
 const PARK_TCE_LEAST: f64 = 200_000.0;
 
+/// Thresholds on what a whole year adds up to. A part of a year may reach them, but never shows that they are not reached.
+const SUMS_OF_A_YEAR: [&str; 3] = ["keu", "keu_designated", "ets"];
+
 pub struct Figures {
     pub used: Use,
     pub carbon: Carbon,
@@ -28,6 +31,8 @@ pub struct Figures {
     park_fossil: Option<(i64, String)>,
     /// What the zone states of the year.
     declared: Vec<Stated>,
+    /// Every day has data.
+    is_whole: bool,
 }
 
 struct Stated {
@@ -53,7 +58,8 @@ impl Figures {
             Ok(Stated { name: row.get(0)?, value_pct: row.get(1)?, source })
         })?;
         let declared = stated.collect::<Result<_, _>>()?;
-        Ok(Figures { year_share: used.days as f64 / days, used, carbon, coal_per_wh, park_fossil, declared })
+        let is_whole = days <= used.days as f64;
+        Ok(Figures { year_share: used.days as f64 / days, is_whole, used, carbon, coal_per_wh, park_fossil, declared })
     }
 
     /// Metered, and declared fuels, µg: what a fuel holds is the same on both bases.
@@ -108,7 +114,8 @@ impl Sheet {
             let limit = Limit { at_least: row.get::<_, String>(1)? == "at_least", value: row.get(2)?, version: row.get(3)? };
             Ok((row.get(0)?, limit))
         })?;
-        let columns = ["entity", "indicator", "value", "threshold", "bound", "gap", "met", "factor_tier", "measured_share", "note"];
+        let columns =
+            ["entity", "indicator", "value", "threshold", "bound", "gap", "met", "factor_tier", "measured_share", "days_with_data", "note"];
         Ok(Sheet { table: Table::new(&columns), limits: limits.collect::<Result<_, _>>()? })
     }
 
@@ -226,10 +233,13 @@ impl Sheet {
     /// Thresholds of key units, on the rolling year, whose days `rolling` names. A designated unit's lower bound holds for those that the zone lists.
     pub fn key_unit(&mut self, subject: &Subject, figures: &Figures, rolling: &str) {
         let code = if subject.key_unit { "keu_designated" } else { "keu" };
-        let note = format!("key energy-using unit when met; {rolling}, {} days with data", figures.used.days);
+        let days = figures.used.days;
+        let judged = if figures.is_whole { "" } else { "; not judged unless met: days without data would add to it" };
+        let told = format!("{rolling}, {days} days with data{judged}");
+        let note = format!("key energy-using unit when met; {told}");
         self.judged(subject, figures, ("rolling_year_tce_calorific", code), Some(figures.tce_calorific()), ("", &note));
         self.judged(subject, figures, ("rolling_year_tce_primary", code), Some(figures.tce_primary()), ("", &note));
-        let note = format!("reports to the carbon market when met; {rolling}, {} days with data", figures.used.days);
+        let note = format!("reports to the carbon market when met; {told}");
         let tiers = figures.carbon.tiers.join(" ");
         let value = Some(figures.scopes_1_and_2_t());
         self.judged(subject, figures, ("rolling_year_scopes_1_and_2_location_t_co2e", "ets"), value, (&tiers, &note));
@@ -276,9 +286,15 @@ impl Sheet {
             limit.map(|limit| limit.value).into(),
             limit.map_or(Cell::Null, |limit| if limit.at_least { "at_least" } else { "at_most" }.into()),
             gap.into(),
-            gap.map_or(Cell::Null, |gap| if gap <= 0.0 { "yes" } else { "no" }.into()),
+            gap.map_or(Cell::Null, |gap| match () {
+                () if gap <= 0.0 => "yes".into(),
+                // What days without data would add is not known.
+                () if !figures.is_whole && code.is_some_and(|code| SUMS_OF_A_YEAR.contains(&code)) => Cell::Null,
+                () => "no".into(),
+            }),
             tier.into(),
             if measured.is_finite() { Cell::Real(measured) } else { Cell::Null },
+            Cell::Integer(figures.used.days as i64),
             note.into(),
         ]);
     }

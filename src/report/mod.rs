@@ -29,14 +29,12 @@ impl Wish {
     pub fn resolve(&self, ledger: &Connection) -> Result<Resolved, ShowError> {
         let mut wanted = Selection { entities: self.entities.clone(), from: None, to: None, as_known_on: None }.resolve(ledger)?;
         let years = years(ledger, &mut wanted.calendar)?;
-        let last = years.last().copied().unwrap_or_else(|| wanted.calendar.date(Millis::default()).year());
-        let year = self.year.unwrap_or(last);
+        let year = self.year.unwrap_or(*years.last().ok_or(ShowError::NoDataYet)?);
         let first_day = |year| jiff::civil::Date::new(year, 1, 1).map_err(|_| ShowError::Year { seen: year });
         wanted.from = Some(wanted.calendar.start_of(first_day(year)?));
         wanted.to = Some(wanted.calendar.start_of(first_day(year.saturating_add(1))?));
-        if self.year.is_some() && !years.contains(&year) {
-            let have =
-                if years.is_empty() { "no year yet".to_owned() } else { years.iter().map(i16::to_string).collect::<Vec<_>>().join(", ") };
+        if !years.contains(&year) {
+            let have = years.iter().map(i16::to_string).collect::<Vec<_>>().join(", ");
             return Err(ShowError::NoData { seen: year, have });
         }
         Ok(wanted)
@@ -114,7 +112,7 @@ impl<'l> Asked<'l> {
         let wanted = std::mem::take(&mut year.entities);
         let zone = ledger.query_row("SELECT id FROM entity_row WHERE entity = ?1", [&year.zone], |row| row.get(0))?;
         let year_streams = streams(ledger, &mut year, By::Total)?;
-        let rolling = rolling_year(&mut year.calendar, last_hour(ledger)?.unwrap_or_default());
+        let rolling = rolling_year(&mut year.calendar, last_hour(ledger)?.ok_or(ShowError::NoDataYet)?);
         let asked = (year.from, year.to);
         (year.from, year.to) = (Some(rolling.0), Some(rolling.1));
         let rolling_streams = streams(ledger, &mut year, By::Total)?;
@@ -133,7 +131,9 @@ impl<'l> Asked<'l> {
     fn rolling(&mut self, subject: &Subject) -> Result<Figures, ShowError> {
         let used = used(self.ledger, subject, self.rolling.0, self.rolling.1)?;
         let year = self.year.calendar.date(self.rolling.1.plus_ms(-1)).year();
-        Figures::new(self.ledger, used, carbon(&self.rolling_streams, subject), (year, 365.0, self.rolling.1.plus_ms(-1)))
+        let days =
+            self.year.calendar.date(self.rolling.0).until(self.year.calendar.date(self.rolling.1)).map_or(366, |span| span.get_days());
+        Figures::new(self.ledger, used, carbon(&self.rolling_streams, subject), (year, f64::from(days), self.rolling.1.plus_ms(-1)))
     }
 
     /// First and last local day of the rolling year, for people.

@@ -8,14 +8,10 @@ use rustc_hash::FxHashMap;
 use super::known::{self, Factor, InForce, Named};
 use super::{By, Resolved, Selection, ShowError, period, streams};
 use crate::accounting::Book;
-use crate::domain::units::{MINUTE_MS, Millis};
-
+use crate::domain::units::Millis;
 use crate::store::batch::RollupLevel;
 use crate::store::read::{Cell, Table};
 use crate::wire::encode::rfc3339;
-
-/// The span of a declared amount's rows `--by 15min`.
-const INTERVAL_MS: i64 = 15 * MINUTE_MS;
 
 /// Sums in ledger units and micrograms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,13 +187,13 @@ fn version((factors, named): (&InForce<Factor>, &Named), book: u8, at: Millis) -
 /// The span of a row's time that holds `at`, as far as it was asked for. A total has no such span of its own: the caller knows it.
 #[must_use]
 pub fn bucket(wanted: &mut Resolved, by: By, at: Millis) -> (Millis, Millis) {
-    let calendar = &mut wanted.calendar;
+    let (calendar, interval_ms) = (&mut wanted.calendar, wanted.interval_ms);
     let span = match by {
         By::Total | By::Year => calendar.year(at),
         By::Month => calendar.month(at),
         By::Day => calendar.day(at),
         By::Hour => calendar.hour(at),
-        By::Interval => calendar.interval(at, INTERVAL_MS),
+        By::Interval => calendar.interval(at, interval_ms),
     };
     wanted.clipped((span.start, span.end))
 }

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::demand::{months, of_entities};
 use super::known::{InForce, Price};
+use super::sites::Sites;
 use super::{Resolved, ShowError};
 use crate::accounting::Book;
 use crate::accounting::demand::{Taken, adjustment, power_factor_hundredths};
@@ -45,17 +46,17 @@ pub struct Line {
 pub fn lines(
     ledger: &Connection,
     wanted: &mut Resolved,
-    prices: &InForce<Price>,
+    (prices, sites): (&InForce<Price>, &Sites),
     bills: &BTreeMap<(Millis, i64), Bill>,
 ) -> Result<Vec<Line>, ShowError> {
-    let metered = metered(ledger)?;
+    let metered = metered(ledger, sites)?;
     let mut lines = Vec::new();
     for month in months(ledger, wanted)? {
         let whole = wanted.calendar.month(month.start);
         let factors = if wanted.as_known_on.is_some() { FxHashMap::default() } else { power_factors(ledger, &metered, month)? };
         let mut priced: BTreeMap<i64, (i128, String)> = BTreeMap::new();
         // A part of an entity has no bill of its own.
-        for (entity, peak) in of_entities(ledger, wanted, month)?.into_iter().filter(|(entity, _)| !wanted.parts.contains(entity)) {
+        for (entity, peak) in of_entities(ledger, wanted, month, sites)?.into_iter().filter(|(entity, _)| !wanted.parts.contains(entity)) {
             let Some((price, _)) = prices.at(Book::Electricity as u8, peak.start) else { continue };
             let Some(ucny_per_kw) = price.demand_ucny_per_kw_month else { continue };
             // W × µCNY/kW are nano-CNY.
@@ -76,15 +77,21 @@ pub fn lines(
     Ok(lines)
 }
 
-/// Import registers of electricity that came with a power factor: the column it lies in, and the entities they supply.
-fn metered(ledger: &Connection) -> Result<FxHashMap<i64, (usize, Vec<i64>)>, ShowError> {
-    let sql = "SELECT c.id, g.slot, s.entity FROM channel_row c JOIN channel_row g ON g.host = c.id AND g.item = 'power_factor' \
-               JOIN share_row s ON s.channel = c.id JOIN whole_entity e ON e.id = s.entity WHERE c.carrier = 0 AND c.direction = 'import' AND s.sign > 0 AND s.bought > 0";
+/// Import registers of electricity that came with a power factor: the column it lies in, and the entities they supply. What a meter hands on inside of a
+/// site is none of the site's supply.
+fn metered(ledger: &Connection, sites: &Sites) -> Result<FxHashMap<i64, (usize, Vec<i64>)>, ShowError> {
+    let sql = "SELECT c.id, g.slot, s.entity, s.sign, s.bought FROM channel_row c JOIN channel_row g ON g.host = c.id AND g.item = 'power_factor' \
+               JOIN share_row s ON s.channel = c.id JOIN whole_entity e ON e.id = s.entity WHERE c.carrier = 0 AND c.direction = 'import' ORDER BY c.id";
     let mut statement = ledger.prepare(sql)?;
     let mut rows = statement.query([])?;
-    let mut metered: FxHashMap<i64, (usize, Vec<i64>)> = FxHashMap::default();
+    let mut shares: BTreeMap<(i64, usize, i64), (i64, i64)> = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        metered.entry(row.get(0)?).or_insert((usize::from(row.get::<_, u8>(1)?), Vec::new())).1.push(row.get(2)?);
+        let share = shares.entry((row.get(0)?, usize::from(row.get::<_, u8>(1)?), sites.of(row.get(2)?))).or_default();
+        *share = (share.0 + row.get::<_, i64>(3)?, share.1 + row.get::<_, i64>(4)?);
+    }
+    let mut metered: FxHashMap<i64, (usize, Vec<i64>)> = FxHashMap::default();
+    for ((channel, slot, entity), _) in shares.into_iter().filter(|(_, (sign, bought))| 0 < *sign && 0 < *bought) {
+        metered.entry(channel).or_insert((slot, Vec::new())).1.push(entity);
     }
     Ok(metered)
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::books::{Names, book_of, names};
 use super::charges::{self, Bill, Line};
 use super::known::{self, InForce, Price};
+use super::sites::Sites;
 use super::{By, Resolved, Selection, ShowError, demand, period};
 use crate::accounting::Book;
 use crate::domain::tariff::Band;
@@ -52,9 +53,23 @@ struct SourceRow {
     sums: Sums,
 }
 
+/// What a row of cost is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// An entity less what it passes on to others, its own lines included: the books.
+    Entity,
+    /// An entity that is part of no other, with all below it: what its supplier bills.
+    Site,
+}
+
 /// `show cost`: what is bought and what it costs, by band; `cny` is nothing where no price holds.
-pub fn cost(ledger: &Connection, selection: &Selection, by: By) -> Result<Table, ShowError> {
+pub fn cost(ledger: &Connection, selection: &Selection, by: By, extent: Extent) -> Result<Table, ShowError> {
     let mut wanted = selection.resolve(ledger)?;
+    let (sites, extent) = match extent {
+        Extent::Entity => (Sites::default(), "entity"),
+        Extent::Site => (Sites::read(ledger, &wanted.zone)?, "site"),
+    };
+    sites.widen(&mut wanted.entities);
     let names = names(ledger)?;
     let prices = known::prices(ledger, &wanted)?;
     let mut table = Table::new(&[
@@ -71,8 +86,9 @@ pub fn cost(ledger: &Connection, selection: &Selection, by: By) -> Result<Table,
         "tariff",
         "measured_share",
         "spans_bands_share",
+        "extent",
     ]);
-    let sums = sums(ledger, &mut wanted, by, &prices)?;
+    let sums = sums(ledger, &mut wanted, by, (&prices, &sites))?;
     let mut bills: BTreeMap<(Millis, i64), Bill> = BTreeMap::new();
     for ((from, to, entity, book, band), sums) in sums {
         if book == Book::Electricity as u8 {
@@ -100,17 +116,18 @@ pub fn cost(ledger: &Connection, selection: &Selection, by: By) -> Result<Table,
             tariff.map_or(Cell::Null, Cell::Text),
             sums.share(sums.gross - sums.unmeasured),
             sums.share(sums.across),
+            extent.into(),
         ]);
     }
     if by == By::Month {
-        for line in charges::lines(ledger, &mut wanted, &prices, &bills)? {
-            table.rows.extend(charge(&line, &names, &wanted));
+        for line in charges::lines(ledger, &mut wanted, (&prices, &sites), &bills)? {
+            table.rows.extend(charge(&line, &names, &wanted, extent));
         }
     }
     Ok(table)
 }
 
-fn charge(line: &Line, names: &Names, wanted: &Resolved) -> Option<Vec<Cell>> {
+fn charge(line: &Line, names: &Names, wanted: &Resolved, extent: &str) -> Option<Vec<Cell>> {
     let (id, name_en, name_zh) = names.get(&line.entity)?;
     Some(vec![
         Cell::Text(id.clone()),
@@ -126,19 +143,25 @@ fn charge(line: &Line, names: &Names, wanted: &Resolved) -> Option<Vec<Cell>> {
         Some(&line.tariff).filter(|tariff| !tariff.is_empty()).map_or(Cell::Null, |tariff| tariff.clone().into()),
         line.peak.as_ref().map_or(Cell::Null, demand::measured_share),
         Cell::Null,
+        extent.into(),
     ])
 }
 
 type Key = (Millis, Millis, i64, u8, u8);
 
-fn sums(ledger: &Connection, wanted: &mut Resolved, by: By, prices: &InForce<Price>) -> Result<BTreeMap<Key, Sums>, ShowError> {
+fn sums(
+    ledger: &Connection,
+    wanted: &mut Resolved,
+    by: By,
+    (prices, sites): (&InForce<Price>, &Sites),
+) -> Result<BTreeMap<Key, Sums>, ShowError> {
     let rows = if has_days(wanted, by) { days(ledger, wanted, prices)? } else { intervals(ledger, wanted, prices)? };
     let first = rows.iter().map(|row| row.start).min();
     let last = rows.iter().map(|row| row.end).max();
     let mut sums: BTreeMap<Key, Sums> = BTreeMap::new();
     for row in rows {
         let (start, end) = period(wanted, by, (row.start, row.end), (first, last));
-        sums.entry((start, end, row.entity, row.book, row.band)).or_default().add(&row.sums);
+        sums.entry((start, end, sites.of(row.entity), row.book, row.band)).or_default().add(&row.sums);
     }
     Ok(sums)
 }

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::books::names;
 use super::known::{self, EntityInterval};
+use super::sites::Sites;
 use super::{Resolved, Selection, ShowError};
 use crate::accounting::Book;
 use crate::accounting::demand::{Taken, peak};
@@ -25,7 +26,8 @@ pub fn demand(ledger: &Connection, selection: &Selection) -> Result<Table, ShowE
     let (names, meters) = (names(ledger)?, entry_meters(ledger)?);
     let mut table = Table::new(&["entity", "name_en", "name_zh", "meter", "from", "to", "demand_kw", "at", "minutes", "measured_share"]);
     for month in months(ledger, &mut wanted)? {
-        let of_entities = of_entities(ledger, &mut wanted, month)?.into_iter().map(|(entity, peak)| (entity, None, peak));
+        let of_entities =
+            of_entities(ledger, &mut wanted, month, &Sites::default())?.into_iter().map(|(entity, peak)| (entity, None, peak));
         let mut rows: Vec<(i64, Option<&str>, Taken)> = of_entities.collect();
         let wants = |channel: i64| meters.get(&channel).is_some_and(|(entity, _)| wanted.wants(*entity));
         let intervals = known::entry_meters(ledger, &Resolved { from: Some(month.start), to: Some(month.end), ..wanted.clone() }, wants)?;
@@ -75,11 +77,12 @@ pub fn months(ledger: &Connection, wanted: &mut Resolved) -> Result<Vec<Span>, S
     Ok(months)
 }
 
-/// What each entity asked for bought at its highest in a month.
-pub fn of_entities(ledger: &Connection, wanted: &mut Resolved, month: Span) -> Result<BTreeMap<i64, Taken>, ShowError> {
+/// What each entity asked for, or its site, bought at its highest in a month.
+pub fn of_entities(ledger: &Connection, wanted: &mut Resolved, month: Span, sites: &Sites) -> Result<BTreeMap<i64, Taken>, ShowError> {
     let of_month = Resolved { from: Some(month.start), to: Some(month.end), ..wanted.clone() };
     let mut intervals = known::intervals(ledger, &of_month)?;
     intervals.retain(|row| row.book == Book::Electricity as u8);
+    intervals.iter_mut().for_each(|row| row.entity = sites.of(row.entity));
     Ok(peaks(intervals, wanted))
 }
 

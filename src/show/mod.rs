@@ -11,6 +11,7 @@ pub mod known;
 pub mod lists;
 pub mod market;
 pub mod residuals;
+pub mod sites;
 pub mod streams;
 
 use jiff::civil;
@@ -39,6 +40,10 @@ pub enum ShowError {
         "--year is {seen}, a year of which the ledger has no data; it has data of {have}; name one with data, or leave --year out for the last one"
     )]
     NoData { seen: i16, have: String },
+    #[error(
+        "the ledger has no reading yet, and a report is of a year with data; start a collector, and ask again once `nengtan show meters` shows readings"
+    )]
+    NoDataYet,
     #[error("the ledger has no residual factor of {year}; start a collector with this version once, or add one to the factor set")]
     NoResidual { year: i16 },
 }
@@ -56,7 +61,8 @@ pub enum By {
     Month,
     Day,
     Hour,
-    #[value(name = "15min")]
+    /// Each interval of the zone: 15 minutes, unless its zone.toml says otherwise.
+    #[value(name = "15min", alias = "interval")]
     Interval,
 }
 
@@ -76,6 +82,8 @@ pub struct Resolved {
     pub zone: String,
     pub calendar: LocalCalendar,
     pub time_zone: TimeZone,
+    /// The finest interval of the books.
+    pub interval_ms: i64,
     /// Row numbers of the entities; empty for all that are no part of others.
     pub entities: Vec<i64>,
     /// Residuals of meters and virtual meters: parts of what entities use, told only to who asks for them.
@@ -109,7 +117,8 @@ impl Selection {
         }
         let parts = ledger.prepare("SELECT id FROM part_entity")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let calendar = LocalCalendar::new(time_zone.clone());
-        Ok(Resolved { zone: meta("zone")?, calendar, time_zone, entities, parts, from, to, as_known_on })
+        let interval_ms = ledger.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'interval_ms'", [], |row| row.get(0))?;
+        Ok(Resolved { zone: meta("zone")?, calendar, time_zone, interval_ms, entities, parts, from, to, as_known_on })
     }
 }
 

@@ -28,7 +28,7 @@ mod write;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use rustc_hash::FxHashSet;
 
 /// Grows whenever a table changes its meaning.
@@ -64,13 +64,30 @@ pub enum StoreError {
     #[error("the statement would write, or gives no rows; wanted one that only reads, such as SELECT")]
     NotReadOnly,
     #[error("store: {0}; check the disk's free space and the folder's permissions")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
+    #[error(
+        "the ledger's file is damaged ({0}); stop the collector, keep the file, and go on with the newest copy of `nengtan backup`: the gateways are asked for what it lacks"
+    )]
+    Damaged(rusqlite::Error),
+    #[error(
+        "{} cannot be written, and its log ({}-wal) was not brought in, so that a reader would miss the newest rows; copy the whole folder to a place that can be written and name that with --data", .file.display(), .file.display()
+    )]
+    LogLeft { file: PathBuf },
     #[error("{file} is there already, wanted a folder without a ledger; give another one with --to")]
     Occupied { file: PathBuf },
     #[error("store: a row of the outbox cannot be read ({cause}); check the disk")]
     Outbox { cause: String },
     #[error("store: {what} of {key} does not fit 64 bits; split the zone, or check the ratings in meters.csv")]
     Overflow { what: &'static str, key: String },
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(error),
+            Some(_) | None => StoreError::Sqlite(error),
+        }
+    }
 }
 
 /// The writer's connection, with the data folder's lock.
@@ -172,17 +189,39 @@ pub fn open_to_read(folder: &Path) -> Result<Connection, StoreError> {
     }
     // Not read-only: the first reader after a crash has to bring the log in.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = match Connection::open_with_flags(&file, flags) {
-        Ok(connection) => connection,
-        Err(_) => Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
+    let (connection, seen) = match opened(&file, flags) {
+        Err(error) if cannot_write(&error) => opened_as_it_is(&file)?,
+        opened => opened?,
     };
-    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-    connection.pragma_update(None, "query_only", true)?;
-    let seen: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if seen != SCHEMA_VERSION {
         return Err(StoreError::Version { file, seen });
     }
     Ok(connection)
+}
+
+/// A reader's connection, and the schema's version.
+fn opened(file: &Path, flags: OpenFlags) -> Result<(Connection, i64), rusqlite::Error> {
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+    connection.pragma_update(None, "query_only", true)?;
+    let seen = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((connection, seen))
+}
+
+fn cannot_write(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
+}
+
+/// A file in a place that nobody can write, such as a copy that was locked away: read without a log beside it. Where one was left the newest rows are in it.
+fn opened_as_it_is(file: &Path) -> Result<(Connection, i64), StoreError> {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return Err(StoreError::LogLeft { file: file.to_owned() });
+    }
+    let path = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Ok(opened(Path::new(&format!("file:{path}?immutable=1")), flags)?)
 }
 
 fn meta_text(connection: &Connection, key: &str) -> Result<Option<String>, rusqlite::Error> {

@@ -208,6 +208,70 @@ fn a_year_without_data_is_refused_and_rows_of_the_rolling_year_name_its_days() {
     assert!(!rolling.is_empty());
     for row in rolling {
         assert!(row["note"].as_str().unwrap().contains("rolling year 2025-02-01 to 2026-01-31, 31 days with data"), "{row:?}");
+        assert_eq!(row["days_with_data"], 31, "{row:?}");
+        assert!(row["met"].is_null() && 0.0 < number(row, "gap"), "31 days do not show that a year stays below: {row:?}");
+    }
+}
+
+/// A key unit is one from 10,000 tce a year on. Ten days of meters and a declared 8,000 t of diesel (11,656.8 tce) reach that whatever the rest of the year adds;
+/// 800 t do not, and nobody knows what days without data would add.
+#[test]
+fn a_years_threshold_is_reached_by_a_part_of_it_but_never_missed_by_one() {
+    for (tonnes, met) in [(8000, Some("yes")), (800, None)] {
+        let folder = folder();
+        let zone = zone(folder.path());
+        let entries = ENTRIES.replace("365,kg", &format!("{tonnes},t")).replace("2026-01-01,2027-01-01,fuel", "2026-01-01,2026-02-01,fuel");
+        fs::write(zone.join("entries.csv"), entries).unwrap();
+        let factory = report(&january_of(&zone, folder.path()), &["factory", "--entity", "E-1"]);
+        let row = factory.iter().find(|row| row["indicator"] == "rolling_year_tce_calorific").unwrap();
+        assert_eq!(row["met"].as_str(), met, "{row:?}");
+        assert!(row["note"].as_str().unwrap().contains("days with data"), "{row:?}");
+        let share = factory.iter().find(|row| row["indicator"] == "t_co2e_market_per_tce_calorific").unwrap();
+        assert!(!share["met"].is_null(), "a share is no sum: {share:?}");
+    }
+}
+
+#[test]
+fn a_report_of_a_ledger_without_data_is_refused() {
+    let meters = ["M-1 E-1 - entry yes electricity active_energy_import_kwh import kwh 0.01 4000"];
+    let plant = Plant::new("", &["E-1"], &meters);
+    drop(plant.open());
+    for kind in ["park", "factory", "inventory"] {
+        let output = run(&["report", kind, "--data", path(&plant.data())]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{kind}: {told}");
+        assert!(told.contains("the ledger has no reading yet") && output.stdout.is_empty(), "{kind}: {told}");
+    }
+}
+
+/// What was declared is cut like what was metered, in a zone whose finest interval is not a quarter of an hour.
+#[test]
+fn the_finest_rows_are_the_zones_intervals() {
+    for minutes in [30, 5] {
+        let meters = ["M-1 E-1 - entry yes electricity active_energy_import_kwh import kwh 0.01 4000"];
+        let mut plant = Plant::new(&format!("interval_minutes = {minutes}\n"), &["E-1"], &meters);
+        plant.write("entries.csv", "id,entity,from,to,kind,substance,quantity,unit,factor_kg_co2e,factor_source,recorded\nOIL,E-1,2026-01-01,2027-01-01,fuel,diesel,365,kg,,,2026-01-08\n");
+        let mut engine = plant.open();
+        let kwh = "active_energy_import_kwh";
+        let readings: Vec<(String, f64)> = (0..=60 / minutes)
+            .map(|step| (format!("2026-01-05T{:02}:{:02}:00+08:00", step * minutes / 60, step * minutes % 60), f64::from(step)))
+            .collect();
+        let readings: Vec<_> = readings.iter().map(|(at, value)| ("M-1", kwh, at.as_str(), *value)).collect();
+        plant.read(&mut engine, &readings);
+        drop(engine);
+        let rows = show(&plant.data(), &["carbon", "--by", "15min", "--entity", "E-1", "--from", "2026-01-05", "--to", "2026-01-05T01:00"]);
+        let length = |row: &Row| {
+            let minute = |column: &str| {
+                row[column].as_str().unwrap()[11..16]
+                    .split(':')
+                    .map(|part| part.parse::<i64>().unwrap())
+                    .reduce(|hour, minute| 60 * hour + minute)
+                    .unwrap()
+            };
+            minute("to") - minute("from")
+        };
+        assert!(rows.iter().any(|row| row["scope"] == 1) && rows.iter().any(|row| row["scope"] == 2), "{rows:?}");
+        assert!(rows.iter().all(|row| length(row) == i64::from(minutes)), "{minutes}: {rows:?}");
     }
 }
 

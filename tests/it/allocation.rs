@@ -42,7 +42,7 @@ fn tenants_parts_add_up_to_the_shared_meter_however_the_time_is_cut() {
     near(sum(&owner, "E-0", "kwh"), 11.2, "the owner's books keep it");
     let total = show(&plant.data(), &[&["allocation"][..], &january].concat());
     assert_eq!(total.len(), 3);
-    for by in ["total", "day", "hour", "15min"] {
+    for by in ["total", "year", "month", "day", "hour", "15min"] {
         let rows = show(&plant.data(), &[&["allocation", "--by", by][..], &january].concat());
         near(sum(&rows, "all", "kwh"), 11.2, by);
         near(sum(&rows, "all", "kg_co2e"), 11.2 * 0.6191, by);

@@ -107,3 +107,37 @@ fn an_option_without_meaning_for_a_subject_is_refused() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
     }
 }
+
+/// A works whose meter M feeds 300 kWh in an hour, of which a line below it takes 120, and then 100 of which the line takes none. What the supplier bills is M:
+/// 300 of the first and 100 of the second hour, and the demand of M, 300 kW. The books have 180 and 100 for the works and 120 for the line.
+#[test]
+fn a_sites_bill_is_of_its_entry_meter_and_the_books_are_of_its_parts() {
+    let meters = [
+        "M E-1 - entry yes electricity active_energy_import_kwh import kwh 0.01 4000",
+        "L E-1-L M unit yes electricity active_energy_import_kwh import kwh 0.01 4000",
+        "T E-2 M unit yes electricity active_energy_import_kwh import kwh 0.01 4000",
+    ];
+    let mut plant = Plant::new("tariff = \"cn-sd-industry\"\n", &["E-1", "E-1-L:production_line:E-1", "E-2"], &meters);
+    let mut engine = plant.open();
+    for (meter, registers) in [("M", [0.0, 300.0, 400.0]), ("L", [0.0, 120.0, 120.0]), ("T", [0.0, 0.0, 0.0])] {
+        let times = ["2026-01-05T08:00:00+08:00", "2026-01-05T09:00:00+08:00", "2026-01-05T10:00:00+08:00"];
+        plant.read(&mut engine, &times.into_iter().zip(registers).map(|(at, kwh)| (meter, KWH, at, kwh)).collect::<Vec<_>>());
+    }
+    drop(engine);
+    let bill = |entity: &str, extent: &[&str]| show(&plant.data(), &[&["cost", "--by", "month", "--entity", entity][..], extent].concat());
+    let sum = |rows: &[Row], unit: &str| -> f64 { rows.iter().filter(|row| row["unit"] == unit).map(|row| number(row, "quantity")).sum() };
+    for (entity, extent, kwh, kw) in [
+        ("E-1", &[][..], 280.0, 180.0),
+        ("E-1-L", &[], 120.0, 120.0),
+        ("E-1", &["--site"], 400.0, 300.0),
+        ("E-1-L", &["--site"], 400.0, 300.0),
+    ] {
+        let rows = bill(entity, extent);
+        near(sum(&rows, "kWh"), kwh);
+        near(sum(&rows, "kW"), kw);
+        let (of, named) = if extent.is_empty() { ("entity", entity) } else { ("site", "E-1") };
+        assert!(rows.iter().all(|row| row["extent"] == of && row["entity"] == named), "{rows:?}");
+    }
+    // 300 kWh of 8 to 9 at the peak price and 100 at the flat one, and 300 kW at 38.4.
+    near(bill("E-1", &["--site"]).iter().map(|row| number(row, "cny")).sum(), 300.0 * 0.865_999 + 100.0 * 0.589_569 + 300.0 * 38.4);
+}

@@ -107,3 +107,62 @@ fn the_sqlite3_program_opens_the_file_while_the_collector_runs() {
     assert_eq!(text(&output.stdout), "2026-01-05T00:00:00|50.0\n", "{}", text(&output.stderr));
     scene.collector.stop();
 }
+
+/// A copy that nobody may write, as an auditor gets it. Run as root the readers take another user's place: root may write everything.
+#[test]
+fn a_copy_that_cannot_be_written_is_read_unless_its_log_was_left_behind() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    let mut scene = Scene::set();
+    for number in 0..3 {
+        scene.quarter(number);
+    }
+    let copy = scene.folder.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    let with_log = ["nengtan.sqlite", "nengtan.sqlite-wal"];
+    for file in with_log {
+        std::fs::copy(scene.data().join(file), copy.join(file)).unwrap();
+    }
+    let mode = |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(scene.folder.path(), 0o755);
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let read = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nengtan"));
+        if is_root {
+            command.uid(NOBODY);
+        }
+        command.args(["query", "SELECT COUNT(*) AS n FROM reading", "--output", "csv", "--data", path(&copy)]).output().unwrap()
+    };
+    let lock = |files: &[&str]| {
+        files.iter().for_each(|file| mode(&copy.join(file), 0o444));
+        mode(&copy, 0o555);
+    };
+    lock(&with_log);
+    let output = read();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("its log") && text(&output.stderr).contains("copy the whole folder"), "{}", text(&output.stderr));
+    mode(&copy, 0o755);
+    std::fs::remove_file(copy.join("nengtan.sqlite-wal")).unwrap();
+    std::fs::remove_file(copy.join("nengtan.sqlite")).unwrap();
+    scene.collector.stop();
+    std::fs::copy(scene.folder.path().join("data/nengtan.sqlite"), copy.join("nengtan.sqlite")).unwrap();
+    lock(&["nengtan.sqlite"]);
+    let output = read();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "n\n3\n");
+}
+
+#[test]
+fn a_damaged_file_is_told_with_what_to_do() {
+    let folder = folder();
+    std::fs::write(
+        folder.path().join("nengtan.sqlite"),
+        "this is no ledger, but a text of more than a hundred bytes, which is what a header has; so SQLite looks at it and says no",
+    )
+    .unwrap();
+    let output = run(&["query", "SELECT 1", "--data", path(folder.path())]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("the ledger's file is damaged") && told.contains("nengtan backup"), "{told}");
+}
