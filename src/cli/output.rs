@@ -101,7 +101,7 @@ impl Printer {
     fn draw(&mut self) -> io::Result<()> {
         let cut = self.kept.rows.len() > ROWS_DRAWN_MAX;
         self.kept.rows.truncate(ROWS_DRAWN_MAX);
-        writeln!(self.out, "{}", drawn(&self.kept, self.format))?;
+        writeln!(self.out, "{}", drawn(&self.kept, self.format, terminal_width()))?;
         if cut {
             writeln!(self.out, "only the first {ROWS_DRAWN_MAX} rows are drawn; --output csv or json gives all")?;
         }
@@ -124,7 +124,12 @@ pub fn line(text: &str) -> io::Result<()> {
     }
 }
 
-fn drawn(table: &Table, format: Format) -> String {
+fn terminal_width() -> u16 {
+    let drawn = Drawn::new();
+    Some(drawn).filter(Drawn::is_tty).and_then(|drawn| drawn.width()).unwrap_or(WIDTH_WITHOUT_TERMINAL)
+}
+
+fn drawn(table: &Table, format: Format, width: u16) -> String {
     if table.rows.is_empty() {
         return "(no rows)".to_owned();
     }
@@ -135,10 +140,8 @@ fn drawn(table: &Table, format: Format) -> String {
         drawn.load_style(presets::ASCII_MARKDOWN);
     } else {
         drawn.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-        if !drawn.is_tty() {
-            drawn.set_width(WIDTH_WITHOUT_TERMINAL);
-        }
-        (columns, left_out) = fitted(table, drawn.width().unwrap_or(WIDTH_WITHOUT_TERMINAL));
+        drawn.set_width(width);
+        (columns, left_out) = fitted(table, width);
     }
     drawn.set_header(columns.iter().map(|(at, _)| &table.columns[*at]));
     for row in &table.rows {
@@ -161,14 +164,14 @@ fn drawn(table: &Table, format: Format) -> String {
     format!("{drawn}\nleft out, for want of width: {}; --output csv or json gives all", left_out.join(", "))
 }
 
-/// The columns that fit into a width, each with the width it needs, and the names of those that do not. Numbers and times never wrap: texts do, and where that
+/// The columns that fit into a width, each with the width it needs, padding included, and the names of those that do not. Numbers and times never wrap: texts do, and where that
 /// is not enough some are left out, first the names, which stand beside ids, then the longest.
 fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<&str>) {
     /// Texts wrap down to this.
     const TEXT_WIDTH_MIN: usize = 8;
-    /// A cell's padding, and the table's border.
-    const AROUND: usize = 2;
-    const BORDER: usize = 2;
+    const PADDING: usize = 2;
+    /// What stands between two columns, and at both ends.
+    const BETWEEN: usize = 1;
     struct Column {
         at: usize,
         /// Of its longest cell.
@@ -181,12 +184,12 @@ fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<&str>) {
         let longest = cells().map(|cell| columns_of(&shown(cell))).max().unwrap_or(0);
         let wraps = cells().any(|cell| matches!(cell, Cell::Text(text) if short_time(text).is_none()));
         let head = table.columns[at].len().min(TEXT_WIDTH_MIN);
-        let least = if wraps { longest.min(TEXT_WIDTH_MIN) } else { longest.max(head) };
+        let least = PADDING + if wraps { longest.min(TEXT_WIDTH_MIN) } else { longest.max(head) };
         Column { at, longest, least, wraps }
     };
     let mut columns: Vec<Column> = (0..table.columns.len()).map(measured).collect();
     let mut left_out = Vec::new();
-    while usize::from(width) < columns.iter().map(|column| column.least + AROUND).sum::<usize>() + BORDER {
+    while usize::from(width) < columns.iter().map(|column| column.least + BETWEEN).sum::<usize>() + BETWEEN {
         // The first column says what a row is about.
         let texts = columns.iter().enumerate().skip(1).filter(|(_, column)| column.wraps);
         let Some((place, _)) = texts.max_by_key(|(_, column)| (table.columns[column.at].starts_with("name_"), column.longest)) else {
@@ -306,7 +309,7 @@ mod tests {
     fn a_cell_with_bars_stays_one_cell_of_a_markdown_table() {
         let mut table = Table::new(&["note", "kwh"]);
         table.rows.push(vec!["a|b\nc".into(), Cell::Real(1.5)]);
-        let row = drawn(&table, Format::Markdown).lines().last().unwrap().to_owned();
+        let row = drawn(&table, Format::Markdown, 200).lines().last().unwrap().to_owned();
         assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["|", "a\\|b", "c", "|", "1.5", "|"], "{row}");
     }
 
@@ -327,9 +330,9 @@ mod tests {
             text("power_factor_adjustment"),
             from,
             to,
-            Cell::Real(-123_456_789.1),
+            Cell::Real(-23_456_789.1),
             text("kWh"),
-            Cell::Real(98_765_432.1),
+            Cell::Real(765_432.1),
             tariff,
             Cell::Real(0.987),
         ]);
@@ -337,9 +340,15 @@ mod tests {
         assert_eq!(left_out, ["name_en", "name_zh", "tariff"]);
         assert_eq!(columns.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 3, 4, 5, 6, 7, 8, 10]);
         assert_eq!(fitted(&table, 200).1, [""; 0], "everything fits into 200, with texts wrapped");
-        let drawn = drawn(&table, Format::Table);
-        for whole in ["-123 456 789.1", "98 765 432.1", "2026-01-01", "2026-01-31 23:45", "0.987"] {
-            assert!(drawn.contains(whole), "{whole}: {drawn}");
+        for width in [100, 200] {
+            let drawn = drawn(&table, Format::Table, width);
+            for whole in ["-23 456 789.1", "765 432.1", "2026-01-01", "2026-01-31 23:45", "0.987"] {
+                assert!(drawn.contains(whole), "{whole}: {drawn}");
+            }
+            assert!(
+                drawn.lines().filter(|line| line.starts_with(['|', '+'])).all(|line| columns_of(line) <= usize::from(width)),
+                "{drawn}"
+            );
         }
     }
 
