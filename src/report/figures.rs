@@ -294,7 +294,7 @@ impl Sheet {
             }),
             tier.into(),
             if measured.is_finite() { Cell::Real(measured) } else { Cell::Null },
-            Cell::Integer(figures.used.days as i64),
+            Cell::Integer(figures.used.days.cast_signed() as i64),
             note.into(),
         ]);
     }

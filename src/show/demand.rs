@@ -82,7 +82,9 @@ pub fn of_entities(ledger: &Connection, wanted: &mut Resolved, month: Span, site
     let of_month = Resolved { from: Some(month.start), to: Some(month.end), ..wanted.clone() };
     let mut intervals = known::intervals(ledger, &of_month)?;
     intervals.retain(|row| row.book == Book::Electricity as u8);
-    intervals.iter_mut().for_each(|row| row.entity = sites.of(row.entity));
+    for row in &mut intervals {
+        row.entity = sites.of(row.entity);
+    }
     Ok(peaks(intervals, wanted))
 }
 

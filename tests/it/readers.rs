@@ -135,7 +135,9 @@ fn a_copy_that_cannot_be_written_is_read_unless_its_log_was_left_behind() {
         command.args(["query", "SELECT COUNT(*) AS n FROM reading", "--output", "csv", "--data", path(&copy)]).output().unwrap()
     };
     let lock = |files: &[&str]| {
-        files.iter().for_each(|file| mode(&copy.join(file), 0o444));
+        for file in files {
+            mode(&copy.join(file), 0o444);
+        }
         mode(&copy, 0o555);
     };
     lock(&with_log);
