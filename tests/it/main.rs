@@ -28,6 +28,7 @@ mod one_collector;
 mod operations;
 mod order;
 mod outage;
+mod own_generation;
 mod parts;
 mod rank;
 mod readers;
