@@ -165,8 +165,8 @@ fn drawn(table: &Table, format: Format, width: u16) -> String {
 }
 
 /// The columns that fit into a width, each with the width it needs, padding included, and the names of those that do not. Numbers and times never wrap: texts do, and where that
-/// is not enough some are left out, first the names, which stand beside ids, then the longest.
-fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<&str>) {
+/// is not enough some are left out: first the names, which stand beside ids, then what is the same in all rows and can be told once, then the longest.
+fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<String>) {
     /// Texts wrap down to this.
     const TEXT_WIDTH_MIN: usize = 8;
     const PADDING: usize = 2;
@@ -178,6 +178,8 @@ fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<&str>) {
         longest: usize,
         least: usize,
         wraps: bool,
+        /// The one value of several rows.
+        same: Option<String>,
     }
     let measured = |at: usize| {
         let cells = || table.rows.iter().map(move |row| &row[at]);
@@ -185,22 +187,25 @@ fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<&str>) {
         let wraps = cells().any(|cell| matches!(cell, Cell::Text(text) if short_time(text).is_none()));
         let head = table.columns[at].len().min(TEXT_WIDTH_MIN);
         let least = PADDING + if wraps { longest.min(TEXT_WIDTH_MIN) } else { longest.max(head) };
-        Column { at, longest, least, wraps }
+        let first = cells().next().filter(|first| table.rows.len() > 1 && cells().all(|cell| cell == *first)).map(shown);
+        Column { at, longest, least, wraps, same: first }
     };
     let mut columns: Vec<Column> = (0..table.columns.len()).map(measured).collect();
     let mut left_out = Vec::new();
     while usize::from(width) < columns.iter().map(|column| column.least + BETWEEN).sum::<usize>() + BETWEEN {
         // The first column says what a row is about.
-        let texts = columns.iter().enumerate().skip(1).filter(|(_, column)| column.wraps);
-        let Some((place, _)) = texts.max_by_key(|(_, column)| (table.columns[column.at].starts_with("name_"), column.longest)) else {
-            break;
-        };
-        left_out.push(columns.remove(place).at);
+        let spare = columns.iter().enumerate().skip(1).filter(|(_, column)| column.wraps || column.same.is_some());
+        let worth = |column: &Column| (table.columns[column.at].starts_with("name_"), column.same.is_some(), column.longest);
+        let Some((place, _)) = spare.max_by_key(|(_, column)| worth(column)) else { break };
+        left_out.push(columns.remove(place));
     }
-    left_out.sort_unstable();
+    left_out.sort_unstable_by_key(|column| column.at);
+    let told = left_out.into_iter().map(|Column { at, same, .. }| match same {
+        Some(value) => format!("{} ({value} in all rows)", table.columns[at]),
+        None => table.columns[at].clone(),
+    });
     let fit = |least: usize| u16::try_from(least).unwrap_or(u16::MAX);
-    let kept = columns.iter().map(|column| (column.at, fit(column.least))).collect();
-    (kept, left_out.into_iter().map(|at| &*table.columns[at]).collect())
+    (columns.iter().map(|column| (column.at, fit(column.least))).collect(), told.collect())
 }
 
 /// How many columns of a terminal a text takes; Chinese characters take two.
@@ -350,6 +355,25 @@ mod tests {
                 "{drawn}"
             );
         }
+    }
+
+    #[test]
+    fn what_all_rows_have_in_common_goes_before_what_tells_them_apart() {
+        let mut table = Table::new(&["entity", "band", "from", "to", "quantity", "unit", "cny", "extent"]);
+        for (band, quantity, unit) in [("sharp", 45_872.0, "kWh"), ("power_factor_adjustment", 0.93, "cos_phi")] {
+            let row: [Cell; 8] = [
+                "E-1".into(),
+                band.into(),
+                "2026-01-01".into(),
+                "2026-02-01".into(),
+                Cell::Real(quantity),
+                unit.into(),
+                Cell::Real(1.5),
+                "site".into(),
+            ];
+            table.rows.push(row.into());
+        }
+        assert_eq!(fitted(&table, 60).1, ["from (2026-01-01 in all rows)", "to (2026-02-01 in all rows)"]);
     }
 
     #[test]
