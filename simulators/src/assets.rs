@@ -34,6 +34,8 @@ pub struct Assets {
     list: Vec<Asset>,
     by_id: BTreeMap<String, usize>,
     states: Vec<State>,
+    /// Whether those of the programme are there.
+    commissioned: bool,
     /// In the order in which they began.
     pub obeyed: Vec<Obeyed>,
 }
@@ -42,7 +44,7 @@ impl Assets {
     #[must_use]
     pub fn new(list: &[Asset]) -> Assets {
         let by_id = list.iter().enumerate().map(|(index, asset)| (asset.id.clone(), index)).collect();
-        Assets { list: list.to_vec(), by_id, states: vec![State::default(); list.len()], obeyed: Vec::new() }
+        Assets { list: list.to_vec(), by_id, states: vec![State::default(); list.len()], commissioned: false, obeyed: Vec::new() }
     }
 
     #[must_use]
@@ -50,9 +52,14 @@ impl Assets {
         &self.list[asset].id
     }
 
+    /// Those of the programme are there from now on.
+    pub fn commission(&mut self) {
+        self.commissioned = true;
+    }
+
     /// A command on the topic of `asset`; the answer, or none from an asset that is not there.
     pub fn take(&mut self, asset: &str, command: Command, now_ms: i64) -> Option<Answer> {
-        let index = *self.by_id.get(asset)?;
+        let index = *self.by_id.get(asset).filter(|index| self.commissioned || !self.list[**index].programme)?;
         let state = &mut self.states[index];
         if let Some(given) = state.answers.iter().find(|answer| answer.id == command.id) {
             return Some(given.clone());
@@ -95,7 +102,7 @@ impl Assets {
 }
 
 fn refusal(asset: &Asset, command: &Command, now_ms: i64) -> Option<String> {
-    let Asset { id, unit, min, max } = asset;
+    let Asset { id, unit, min, max, .. } = asset;
     if command.asset != *id {
         return Some(format!("the command is for {}, wanted one for {id}", command.asset));
     }
@@ -120,8 +127,16 @@ mod tests {
     const STEP_MS: i64 = 10;
 
     fn assets() -> Assets {
-        let asset = |id: &str| Asset { id: id.to_owned(), unit: "c".to_owned(), min: 18.0, max: 28.0 };
-        Assets::new(&[asset("a"), asset("b")])
+        let asset = |id: &str| Asset {
+            id: id.to_owned(),
+            unit: "c".to_owned(),
+            min: 18.0,
+            max: 28.0,
+            comfort: (20.0, 26.0),
+            hours: [(0, 24); 3],
+            programme: id == "new",
+        };
+        Assets::new(&[asset("a"), asset("b"), asset("new")])
     }
 
     fn command(id: &str, value: Option<f64>, (from_ms, until_ms): (i64, i64)) -> Command {
@@ -186,6 +201,15 @@ mod tests {
         assert_eq!(seen, [Some(20.0), None, Some(24.0)]);
         let again = assets.take("a", before[0].1.clone(), 30).unwrap();
         assert_eq!((again.at_ms, again.cause), (0, None), "it is remembered");
+    }
+
+    #[test]
+    fn an_asset_of_the_programme_answers_nobody_before_it_is_there() {
+        let mut assets = assets();
+        let command = Command { asset: "new".to_owned(), ..command("1", Some(20.0), (0, 90)) };
+        assert_eq!(assets.take("new", command.clone(), 0), None);
+        assets.commission();
+        assert_eq!(assets.take("new", command, 0).unwrap().cause, None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod access;
 mod assets;
+pub mod comfort;
 pub mod faults;
 mod fleet_links;
 mod keyed;

@@ -9,6 +9,7 @@ use crate::domain::units::MINUTE_MS;
 
 const DEFAULT_DWELL_MINUTES: i64 = 15;
 const DAY_MINUTES: i64 = 1440;
+const PROGRAMME: &str = "programme";
 
 /// What could be read, and every fault. `is_entity` knows the entities and the zone.
 #[must_use]
@@ -49,6 +50,8 @@ fn read_asset<'t>(
     let [min, max] = ["min", "max"].map(|key| file.needed(&mut asset, key).and_then(|cell| number(file, cell)));
     let limits = ordered(file, min, max, "at most max");
     let wishes = read_wishes(file, &mut asset, limits);
+    let commissioned = file.optional(&mut asset, "commissioned");
+    let programme = commissioned.map_or(Some(false), |cell| file.one_of(&cell, &[PROGRAMME], |name| name).map(|_| true));
     file.no_more(asset);
     let Wishes { comfort, normal, dwell_ms, rate_per_h, hours, mode } = wishes?;
     Some(Asset {
@@ -63,6 +66,7 @@ fn read_asset<'t>(
         rate_per_h,
         hours,
         mode,
+        programme: programme?,
     })
 }
 
@@ -143,24 +147,26 @@ mod tests {
             rate_per_h: None,
             hours: [Hours::ALL_DAY; 3],
             mode: Mode::Advise,
+            programme: false,
         };
         assert_eq!(assets, [wanted]);
     }
 
     #[test]
     fn what_is_said_is_kept() {
-        let said = "comfort_min = 20\ncomfort_max = 26\nnormal = 21\ndwell_minutes = 60\nrate_per_hour = 0.5\nhours = \"7-19\"\nhours_rest = \"0-0\"\nmode = \"automatic\"\n";
+        let said = "comfort_min = 20\ncomfort_max = 26\nnormal = 21\ndwell_minutes = 60\nrate_per_hour = 0.5\nhours = \"7-19\"\nhours_rest = \"0-0\"\nmode = \"automatic\"\ncommissioned = \"programme\"\n";
         let (assets, faults) = assets(&format!("{NEEDED}{said}"));
         assert_eq!(faults, []);
         let asset = &assets[0];
         assert_eq!((asset.comfort, asset.normal, asset.rate_per_h), (Band { min: 20.0, max: 26.0 }, Some(21.0), Some(0.5)));
         let (office, never) = (Hours { from: 7, to: 19 }, Hours { from: 0, to: 0 });
         assert_eq!((asset.dwell_ms, asset.hours, asset.mode), (3_600_000, [office, office, never], Mode::Automatic));
+        assert!(asset.programme);
     }
 
     #[test]
     fn every_fault_is_told_with_its_line() {
-        let bad = "comfort_min = 27\ncomfort_max = 19\nnormal = 30\ndwell_minutes = -1\nrate_per_hour = 0\nhours = \"19-7\"\nmode = \"guess\"\nwish = 1\n";
+        let bad = "comfort_min = 27\ncomfort_max = 19\nnormal = 30\ndwell_minutes = -1\nrate_per_hour = 0\nhours = \"19-7\"\nmode = \"guess\"\nwish = 1\ncommissioned = \"soon\"\n";
         let (assets, mut faults) = assets(&format!("{NEEDED}{bad}{NEEDED}"));
         faults.sort_unstable();
         let wanted = [
@@ -171,7 +177,8 @@ mod tests {
             (13, "hours"),
             (14, "mode"),
             (15, "wish"),
-            (17, "id"),
+            (16, "commissioned"),
+            (18, "id"),
         ];
         assert_eq!(faults, wanted.map(|(line, key)| (Some(line), format!("asset.{key}"))));
         assert_eq!(assets, []);

@@ -14,7 +14,16 @@ named! {
         EvCharging = "ev_charging",
         Compressor = "compressor",
         Boiler = "boiler",
+        /// Outdoor lamps.
         Lighting = "lighting",
+        Ventilation = "ventilation",
+        IndoorLighting = "indoor_lighting",
+        /// Of machines: the air that servers are given.
+        Cooling = "cooling",
+        ChilledWater = "chilled_water",
+        /// What of production may rest outside of its shifts.
+        Auxiliary = "auxiliary",
+        HeatPump = "heat_pump",
     }
 }
 
@@ -23,10 +32,10 @@ impl AssetKind {
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
-            AssetKind::Hvac | AssetKind::Boiler => "c",
+            AssetKind::Hvac | AssetKind::Boiler | AssetKind::Cooling | AssetKind::ChilledWater => "c",
             AssetKind::Battery | AssetKind::EvCharging => "kw",
             AssetKind::Compressor => "bar",
-            AssetKind::Lighting => "pct",
+            AssetKind::Lighting | AssetKind::Ventilation | AssetKind::IndoorLighting | AssetKind::Auxiliary | AssetKind::HeatPump => "pct",
         }
     }
 }
@@ -102,6 +111,8 @@ pub struct Asset {
     /// When it is in use: on workdays, on Saturdays, on Sundays and holidays.
     pub hours: [Hours; 3],
     pub mode: Mode,
+    /// Not there, and not commanded, before a programme is commissioned.
+    pub programme: bool,
 }
 
 impl Asset {

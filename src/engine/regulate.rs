@@ -22,8 +22,6 @@ use crate::wire::assets::{Heard, Outcome};
 
 /// Decisions are made when the engine's clock enters another stretch of this length.
 const DECISION_MS: i64 = 15 * MINUTE_MS;
-/// Buildings are brought to their temperature so long before they are in use.
-const LEAD_MS: i64 = HOUR_MS;
 /// How far back the outdoor temperature is looked at: for the season, and for the weather of the hour.
 const DAY_BACK_MS: i64 = 24 * HOUR_MS;
 const HOURS_BACK_MS: i64 = 3 * HOUR_MS;
@@ -33,6 +31,8 @@ const HOURS_BACK_MS: i64 = 3 * HOUR_MS;
 pub(super) struct Regulation {
     /// Off: nothing is decided and nothing is sent.
     on: bool,
+    /// Whether the assets of the programme are there.
+    programme: bool,
     /// In the order of the zone's assets.
     places: Vec<Place>,
     stopped: bool,
@@ -63,7 +63,7 @@ impl Regulation {
     pub fn restored(store: &Store, assets: &[Asset]) -> Result<Regulation, StoreError> {
         let places = assets.iter().map(|asset| store.place(&asset.id)).collect::<Result<_, _>>()?;
         let (stopped, decided) = store.regulation()?;
-        Ok(Regulation { on: false, places, stopped, decided, moves: Vec::new(), changed: Vec::new() })
+        Ok(Regulation { on: false, programme: false, places, stopped, decided, moves: Vec::new(), changed: Vec::new() })
     }
 
     pub fn is_on(&self) -> bool {
@@ -80,6 +80,11 @@ impl Engine {
     /// Switches regulation on or off; off until then.
     pub fn set_regulation(&mut self, on: bool) {
         self.regulation.on = on;
+    }
+
+    /// The assets of the programme are there from now on.
+    pub fn commission(&mut self) {
+        self.regulation.programme = true;
     }
 
     /// Decides if it is time to, and gives what has to go out, where `sends` says that it may. The batch is committed.
@@ -116,13 +121,14 @@ impl Engine {
         let Ok(at) = jiff::Timestamp::from_millisecond(now.0) else { return Ok(()) };
         let zone = &self.zone;
         let tz = &zone.profile().time_zone;
-        let (local, soon) =
-            (tz.to_datetime(at), tz.to_datetime(at.saturating_add(jiff::SignedDuration::from_millis(LEAD_MS)).unwrap_or(at)));
         let day_c = self.store.outdoor_c(now.plus_ms(-DAY_BACK_MS), now)?;
         let outdoor_c = self.store.outdoor_c(now.plus_ms(-HOURS_BACK_MS), now)?;
+        let lead = jiff::SignedDuration::from_secs_f64(3600.0 * rules::lead_hours(outdoor_c));
+        let (local, soon) = (tz.to_datetime(at), tz.to_datetime(at.saturating_add(lead).unwrap_or(at)));
         let spans = self.in_force.tariff.day(Carrier::Electricity, now, &mut self.calendar);
         let band = spans.iter().find(|span| span.from <= now && now < span.to).map_or(Band::Unpriced, |span| span.band);
-        for (index, asset) in zone.assets().iter().enumerate() {
+        let programme = self.regulation.programme;
+        for (index, asset) in zone.assets().iter().enumerate().filter(|(_, asset)| programme || !asset.programme) {
             let place = &mut self.regulation.places[index];
             let days = zone.day_types();
             let in_use = asset.in_use(local, days) || (asset.kind == AssetKind::Hvac && asset.in_use(soon, days));

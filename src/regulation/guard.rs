@@ -127,6 +127,7 @@ pub(super) mod tests {
             rate_per_h: None,
             hours: [Hours::ALL_DAY; 3],
             mode: Mode::Automatic,
+            programme: false,
         }
     }
 

@@ -13,6 +13,14 @@ const HEATED_BELOW_C: f64 = 15.0;
 const COOLED_ABOVE_C: f64 = 22.0;
 /// The outdoor temperature at which heating runs at its full flow temperature, °C; Qingdao's design temperature for heating is −5 °C (GB 50736-2012).
 const FULL_FLOW_AT_C: f64 = -5.0;
+/// The outdoor temperature at which chilled water has to be at its coldest, °C: Qingdao's design temperature for cooling (GB 50736-2012, 29.4 °C).
+const FULL_COLD_AT_C: f64 = 29.4;
+/// And at which it may be at its warmest, °C. Our choice, where buildings begin to be cooled.
+const LEAST_COLD_AT_C: f64 = 22.0;
+/// A building is brought to its temperature so long before it is in use, h: the first in mild weather, the second at the design temperature for heating.
+const LEAD_HOURS: (f64, f64) = (1.0, 3.0);
+/// Outdoors at least this warm is mild, °C.
+const MILD_FROM_C: f64 = 10.0;
 /// A pressure is lowered by so much at a time, bar: whoever needs more is heard before the next step.
 const PRESSURE_STEP_BAR: f64 = 0.1;
 /// Local hours of the late night, when few are about.
@@ -51,7 +59,19 @@ pub fn wish(asset: &Asset, situation: &Situation) -> Option<Wish> {
     let band = asset.band(situation.in_use);
     match asset.kind {
         AssetKind::Hvac => climate(band, situation),
-        AssetKind::Compressor => Some(pressure(asset, band, situation.value)),
+        AssetKind::Compressor => Some(pressure(asset, band, situation)),
+        AssetKind::Ventilation | AssetKind::IndoorLighting => {
+            let reason = if situation.in_use { "in use: what its users need" } else { "out of use: the least" };
+            Some(Wish { value: band.min, reason })
+        }
+        AssetKind::Cooling => Some(Wish { value: band.max, reason: "the warmest air that the machines are made for" }),
+        AssetKind::ChilledWater => situation.outdoor_c.map(|outdoor_c| chilled_water(asset, band, outdoor_c)),
+        AssetKind::Auxiliary => (!situation.in_use).then_some(Wish { value: band.min, reason: "between shifts: only what has to stay on" }),
+        // In colder air it would take more primary energy than the boilers.
+        AssetKind::HeatPump => situation
+            .outdoor_c
+            .filter(|outdoor_c| (FULL_FLOW_AT_C..HEATED_BELOW_C).contains(outdoor_c))
+            .map(|_| Wish { value: band.max, reason: "the heat pump before the boilers" }),
         AssetKind::Lighting => {
             let late = LATE_FROM_HOUR <= situation.local.hour() || situation.local.hour() < LATE_TO_HOUR;
             late.then_some(Wish { value: band.min, reason: "late at night few are about" })
@@ -81,8 +101,19 @@ fn climate(band: Band, situation: &Situation) -> Option<Wish> {
     Some(Wish { value, reason })
 }
 
-fn pressure(asset: &Asset, band: Band, value: Option<f64>) -> Wish {
-    let from = value.or(asset.normal).unwrap_or(asset.limits.max);
+/// How long before its use a building is brought to its temperature, h: longer in the cold, on a straight line.
+#[must_use]
+pub fn lead_hours(outdoor_c: Option<f64>) -> f64 {
+    let share = outdoor_c.map_or(0.0, |outdoor_c| ((MILD_FROM_C - outdoor_c) / (MILD_FROM_C - FULL_FLOW_AT_C)).clamp(0.0, 1.0));
+    LEAD_HOURS.0 + share * (LEAD_HOURS.1 - LEAD_HOURS.0)
+}
+
+fn pressure(asset: &Asset, band: Band, situation: &Situation) -> Wish {
+    // A net that may be without pressure is one with a valve.
+    if !situation.in_use && asset.limits.min <= 0.0 {
+        return Wish { value: asset.limits.min, reason: "between shifts: the net is shut" };
+    }
+    let from = situation.value.or(asset.normal).unwrap_or(asset.limits.max);
     let lower = (from - PRESSURE_STEP_BAR).max(band.min);
     // Below what is needed, up at once.
     Wish { value: lower, reason: "pressure down in small steps to what is needed" }
@@ -95,6 +126,14 @@ fn flow_temperature(asset: &Asset, band: Band, outdoor_c: f64) -> Wish {
     let value = band.min + share * (full - band.min).max(0.0);
     // Whole kelvins: a curve that is followed to the hundredth is a new command each quarter.
     Wish { value: value.round(), reason: "flow temperature by the outdoor temperature" }
+}
+
+/// A straight line from the warmest water where cooling begins to the coldest on the hottest days, in whole kelvins.
+fn chilled_water(asset: &Asset, band: Band, outdoor_c: f64) -> Wish {
+    let coldest = asset.normal.unwrap_or(band.min);
+    let share = ((FULL_COLD_AT_C - outdoor_c) / (FULL_COLD_AT_C - LEAST_COLD_AT_C)).clamp(0.0, 1.0);
+    let value = coldest + share * (band.max - coldest).max(0.0);
+    Wish { value: value.floor(), reason: "chilled water by the outdoor temperature" }
 }
 
 fn battery(limits: Band, band: tariff::Band) -> Wish {
@@ -189,6 +228,56 @@ mod tests {
         for (band, stored, capped) in cases {
             let now = Situation { band, ..situation() };
             assert_eq!((value(&battery, &now), value(&posts, &now)), (Some(stored), capped), "{band:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_building_needs_follows_its_use() {
+        let cases = [
+            (AssetKind::Ventilation, Some(75.0), Some(60.0)),
+            (AssetKind::IndoorLighting, Some(75.0), Some(60.0)),
+            (AssetKind::Auxiliary, None, Some(60.0)),
+        ];
+        for (kind, used, unused) in cases {
+            let asset = of_kind(kind, (60.0, 100.0), (75.0, 100.0));
+            let at = |in_use| value(&asset, &Situation { in_use, ..situation() });
+            assert_eq!((at(true), at(false)), (used, unused), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn machines_and_stations_follow_the_weather() {
+        let servers = of_kind(AssetKind::Cooling, (18.0, 27.0), (18.0, 25.0));
+        assert_eq!(value(&servers, &situation()), Some(25.0));
+        let chiller = Asset { normal: Some(7.0), ..of_kind(AssetKind::ChilledWater, (5.0, 12.0), (5.0, 10.0)) };
+        let pump = of_kind(AssetKind::HeatPump, (0.0, 100.0), (0.0, 100.0));
+        let cases = [
+            (-6.0, 10.0, None),
+            (-5.0, 10.0, Some(100.0)),
+            (14.0, 10.0, Some(100.0)),
+            (20.0, 10.0, None),
+            (26.0, 8.0, None),
+            (35.0, 7.0, None),
+        ];
+        for (outdoor_c, water, pumped) in cases {
+            let now = Situation { outdoor_c: Some(outdoor_c), ..situation() };
+            assert_eq!((value(&chiller, &now), value(&pump, &now)), (Some(water), pumped), "{outdoor_c}");
+        }
+    }
+
+    #[test]
+    fn a_net_with_a_valve_is_shut_between_shifts() {
+        let net = of_kind(AssetKind::Compressor, (0.0, 8.0), (6.2, 8.0));
+        let at = |in_use, value_now| value(&net, &Situation { in_use, value: value_now, ..situation() });
+        assert_eq!((at(false, Some(6.2)), at(true, Some(0.0))), (Some(0.0), Some(6.2)));
+    }
+
+    #[test]
+    fn buildings_start_earlier_in_the_cold() {
+        for (outdoor_c, hours) in
+            [(Some(20.0), 1.0), (Some(10.0), 1.0), (Some(2.5), 2.0), (Some(-5.0), 3.0), (Some(-15.0), 3.0), (None, 1.0)]
+        {
+            assert_eq!(lead_hours(outdoor_c), hours, "{outdoor_c:?}");
         }
     }
 

@@ -80,7 +80,12 @@ pub struct BuildingPlan {
     /// Gas serves kitchens and warm water.
     #[serde(default)]
     pub gas: bool,
+    /// Room temperature, °C.
     pub asset: Option<String>,
+    /// Air flow, per cent of what the plan moves.
+    pub ventilation: Option<String>,
+    /// Light, per cent of what the plan burns.
+    pub lights: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +109,8 @@ const MASS_WH_M2_K: f64 = 70.0;
 const AIR_TO_MASS_W_M2_K: f64 = 4.5;
 const CONTROL_H: f64 = 1.0;
 const PERSON_W: f64 = 75.0;
+/// A fan's power goes with its flow to this power: 3 by the affinity laws, less because a duct holds part of its pressure (fan curves of ASHRAE 90.1-2019, appendix G).
+const FAN_EXPONENT: f64 = 2.5;
 /// In one week of twenty a pipe or a cistern leaks, this many litres per person and hour.
 const LEAK_WEEKS: f64 = 0.05;
 const LEAK_L_PERSON_H: f64 = 0.55;
@@ -146,23 +153,23 @@ impl Building {
         (of_day * share / moment.hours).clamp(0.0, 1.1)
     }
 
-    /// The two set points: heat below the first, cool above the second.
+    /// The two set points: heat below the first, cool above the second. Who commands one says himself when the rooms are set back.
     fn set_points(&self, moment: &Moment, presence: f64) -> (f64, f64) {
         let kind = &self.kind;
         let setback = if presence > 0.08 { 0.0 } else { kind.setback_k };
         match moment.controls.set_point(self.plan.asset.as_deref()) {
             // A commanded temperature takes the place of the nearer set point; two kelvin between the two keep the plants from working against each other.
-            Some(c) if c - kind.heating_c <= kind.cooling_c - c => (c - setback, kind.cooling_c.max(c + 2.0) + setback),
-            Some(c) => (kind.heating_c.min(c - 2.0) - setback, c + setback),
+            Some(c) if c - kind.heating_c <= kind.cooling_c - c => (c, kind.cooling_c.max(c + 2.0) + setback),
+            Some(c) => (kind.heating_c.min(c - 2.0) - setback, c),
             None => (kind.heating_c - setback, kind.cooling_c + setback),
         }
     }
 
     /// Advances the temperatures and returns heating and cooling in kWh of heat.
-    fn condition(&mut self, moment: &Moment, presence: f64, gains_w_m2: f64) -> (f64, f64) {
+    fn condition(&mut self, moment: &Moment, (presence, air_flow): (f64, f64), gains_w_m2: f64) -> (f64, f64) {
         let kind = &self.kind;
         let (heat_to, cool_to) = self.set_points(moment, presence);
-        let to_outside = kind.envelope_w_m2_k + kind.air_w_m2_k * (0.2 + 0.8 * presence);
+        let to_outside = kind.envelope_w_m2_k + kind.air_w_m2_k * (0.2 + 0.8 * presence * air_flow);
         let driven_w_m2 = to_outside * moment.temperature_c + gains_w_m2;
         // The controller brings the air to its set point within an hour, not within a step.
         let (free, stiffness) = self.drift_to(CONTROL_H.max(moment.hours), to_outside, driven_w_m2);
@@ -200,6 +207,10 @@ impl Model for Building {
         FLOWS
     }
 
+    fn room(&self) -> Option<(&str, f64)> {
+        self.plan.asset.as_deref().map(|asset| (asset, self.air_c))
+    }
+
     fn take(&mut self, kind: Kind, by: f64) -> bool {
         match kind {
             Kind::SetPoints => {
@@ -219,19 +230,21 @@ impl Model for Building {
         let on = kind.standby + (1.0 - kind.standby) * presence;
         // Daylight spares half of the light.
         let daylight = 1.0 - 0.5 * (moment.irradiance_w_m2 / 300.0).min(1.0);
-        let lighting_w_m2 = kind.lighting_w_m2 * on * daylight;
+        let share = |asset: Option<&str>| moment.controls.set_point(asset).map_or(1.0, |pct| pct / 100.0);
+        let (air_flow, light) = (share(self.plan.ventilation.as_deref()), share(self.plan.lights.as_deref()));
+        let lighting_w_m2 = kind.lighting_w_m2 * on * daylight * light;
         let sockets_w_m2 = kind.sockets_w_m2 * on;
         let gains_w_m2 = 0.8 * (lighting_w_m2 + sockets_w_m2)
             + kind.machine_heat_w_m2 * presence
             + PERSON_W * self.people * presence / self.floor_m2
             + kind.solar_m2_m2 * moment.irradiance_w_m2;
-        let fans_w_m2 = kind.fans_w_m2 * (0.1 + 0.9 * presence);
+        let fans_w_m2 = kind.fans_w_m2 * (0.1 + 0.9 * presence) * air_flow.powf(FAN_EXPONENT);
         let (lifts_w_m2, process_w_m2) = (kind.lifts_w_m2 * on, kind.process_w_m2 * on);
         let steam_kg_m2_h = kind.steam_kg_m2_h * (1.0 + 0.02 * (60.0 - moment.humidity_pct).max(0.0));
         let water_l_day = kind.water_l_person_day;
         let (warm_kwh_day, kitchen_m3_day) = (kind.warm_water_kwh_person_day, kind.kitchen_gas_m3_person_day);
 
-        let (heat_kwh, cold_kwh) = self.condition(moment, presence, gains_w_m2);
+        let (heat_kwh, cold_kwh) = self.condition(moment, (presence, air_flow), gains_w_m2);
         // Moist air costs the coil up to half as much again as the dry heat says.
         let latent = 1.0 + 0.5 * ((moment.humidity_pct - 60.0) / 40.0).clamp(0.0, 1.0);
         let cold_kwh = cold_kwh * latent;

@@ -33,6 +33,8 @@ pub struct Compressor {
 }
 
 const NOMINAL_BAR: f64 = 7.0;
+/// Below this the net is shut: nothing leaks and no machine runs, bar.
+const SHUT_BAR: f64 = 0.5;
 /// A bar costs about 7 % of the compressors' energy.
 const SHARE_PER_BAR: f64 = 0.07;
 
@@ -56,10 +58,15 @@ impl Model for Compressor {
         true
     }
 
-    /// `demand` is the lines' air in m³.
+    /// `demand` is the lines' air in m³. A net that is told to shut keeps its planned pressure as long as a line takes air: its own interlock.
     fn step(&mut self, moment: &Moment, demand: f64, flows: &mut [f64]) {
         let plan = &self.plan;
         let bar = moment.controls.set_point(plan.asset.as_deref()).unwrap_or(self.planned_bar);
+        if bar < SHUT_BAR && demand <= 0.0 {
+            flows.fill(0.0);
+            return;
+        }
+        let bar = if bar < SHUT_BAR { self.planned_bar } else { bar };
         let leaks = plan.leak_m3_h * moment.hours * (bar + 1.0) / (NOMINAL_BAR + 1.0);
         let kwh = (demand + leaks) * plan.kwh_per_m3 * (1.0 + SHARE_PER_BAR * (bar - NOMINAL_BAR));
         flows[0] = kwh.min(plan.first_kw * moment.hours);

@@ -16,6 +16,8 @@ pub struct DataCentrePlan {
     pub entity: String,
     /// Power of all servers at full use.
     pub it_kw: f64,
+    /// Its set point is the temperature of the air that the servers are given, °C.
+    pub asset: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ const FREE_COOLING_C: f64 = 10.0;
 const COOLING_MIN: f64 = 0.11;
 const COOLING_PER_KELVIN: f64 = 0.010;
 const COOLING_MAX: f64 = 0.40;
+/// The planned temperature of the servers' air. Each kelvin above it lets the free cooling reach a kelvin further (ASHRAE TC 9.9, 2021, recommends 18 to 27 °C).
+const SUPPLY_C: f64 = 20.0;
 /// Transformers, uninterruptible supply and distribution.
 const LOSS_SHARE: f64 = 0.06;
 /// Evaporated in cooling towers per kWh of compressor cooling.
@@ -61,8 +65,9 @@ impl Model for DataCentre {
                 (by_day + evening + 0.008 * self.jobs.normal_cut(slot.index)) * slot.hours
             })
             .sum();
+        let supply_c = moment.controls.set_point(self.plan.asset.as_deref()).unwrap_or(SUPPLY_C);
         let servers = self.plan.it_kw * share;
-        let cooling = servers * cooling_share(moment.temperature_c);
+        let cooling = servers * cooling_share(moment.temperature_c - (supply_c - SUPPLY_C));
         flows[0] = servers;
         flows[1] = cooling;
         flows[2] = LOSS_SHARE * servers;

@@ -33,6 +33,16 @@ use self::roster::Roster;
 use self::weather::Weather;
 use crate::zone::Zone;
 
+/// What flowed in one model: electricity in kWh, gas, water and air in m³, heat and cold in GJ, steam in t, goods in their own unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flow<'w> {
+    /// The model's table of `fleet.toml`.
+    pub table: &'static str,
+    pub model: &'w str,
+    pub name: &'static str,
+    pub total: f64,
+}
+
 /// The physical state of every entity of the zone.
 #[derive(Clone)]
 pub struct World {
@@ -44,6 +54,8 @@ pub struct World {
     roster: Roster,
     metering: Metering,
     flows: Vec<f64>,
+    /// Sums of the flows since [`World::count_from_here`].
+    totals: Vec<f64>,
     slots: Vec<Slot>,
     /// What [`World::take_measures`] does.
     measures: Vec<Measure>,
@@ -75,6 +87,7 @@ impl World {
             heating_season,
             weather: Weather::new(zone.latitude, zone.longitude, draws),
             flows: vec![0.0; roster.flow_count()],
+            totals: vec![0.0; roster.flow_count()],
             roster,
             metering,
             slots: Vec::with_capacity(4),
@@ -87,6 +100,27 @@ impl World {
         for measure in &self.measures {
             self.roster.take(measure);
         }
+    }
+
+    /// What the programme builds is there from the next step on.
+    pub fn commission(&mut self) {
+        self.roster.commission();
+    }
+
+    /// The assets that hold rooms' temperatures, and the temperatures, °C.
+    pub fn rooms(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.roster.rooms()
+    }
+
+    /// Totals begin anew.
+    pub fn count_from_here(&mut self) {
+        self.totals.fill(0.0);
+    }
+
+    /// What flowed in each model since [`World::count_from_here`].
+    pub fn totals(&self) -> impl Iterator<Item = Flow<'_>> {
+        let flow = |((table, model, name), total): ((&'static str, _, &'static str), &f64)| Flow { table, model, name, total: *total };
+        self.roster.names().zip(&self.totals).map(flow)
     }
 
     /// Advances from `from_ms` to `to_ms` (at most an hour, within one local hour) and writes, for each channel of `zone.channels` in order, the
@@ -120,6 +154,9 @@ impl World {
         self.roster.step_makers(&moment, &self.metering, &mut self.flows);
         self.metering.measure(Stage::Rest, &moment, &self.flows);
         self.metering.write(&moment, out);
+        for (total, flow) in self.totals.iter_mut().zip(&self.flows) {
+            *total += flow;
+        }
     }
 
     /// Cuts the step at the quarters of the hour.

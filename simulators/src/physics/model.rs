@@ -13,6 +13,14 @@ pub trait Model: Send + Copied {
     /// models that feed some.
     fn step(&mut self, moment: &Moment, demand: f64, flows: &mut [f64]);
 
+    /// The asset that holds its rooms' temperature, and the temperature, °C; none for what has no rooms or no asset.
+    fn room(&self) -> Option<(&str, f64)> {
+        None
+    }
+
+    /// What the programme builds is there from now on.
+    fn commission(&mut self) {}
+
     /// Takes a measure from now on; false for a kind that is nothing to it.
     fn take(&mut self, _kind: Kind, _by: f64) -> bool {
         false

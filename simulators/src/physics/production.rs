@@ -51,6 +51,8 @@ pub struct LinePlan {
     pub water_m3_per_unit: f64,
     #[serde(default)]
     pub air_m3_per_unit: f64,
+    /// Its set point is how much of what stays on at night does so, in per cent. Never asked while a shift is on.
+    pub asset: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -136,7 +138,7 @@ impl Model for Line {
             product += plan.per_h * speed * slot.hours;
             crewed_h += if speed > 0.0 { slot.hours } else { 0.0 };
         }
-        let dark_h = moment.hours - crewed_h;
+        let dark_h = (moment.hours - crewed_h) * moment.controls.set_point(plan.asset.as_deref()).map_or(1.0, |pct| pct / 100.0);
         flows[0] = product;
         flows[1] = plan.drives_kwh_per_unit * product + plan.idle_kw * crewed_h;
         flows[2] = plan.heaters_kwh_per_unit * (product + 0.06 * plan.per_h * crewed_h);

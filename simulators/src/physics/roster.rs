@@ -32,6 +32,8 @@ enum Demand {
 }
 
 struct Member {
+    /// The table of `fleet.toml` that it comes from.
+    kind: &'static str,
     id: String,
     model: Box<dyn Model>,
     demand: Demand,
@@ -106,6 +108,23 @@ impl Roster {
         }
     }
 
+    /// What the programme builds is there from now on.
+    pub fn commission(&mut self) {
+        for member in &mut self.members {
+            member.model.commission();
+        }
+    }
+
+    /// The assets that hold rooms' temperatures, and the temperatures, °C.
+    pub fn rooms(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.members.iter().filter_map(|member| member.model.room())
+    }
+
+    /// All flows in the order of their indices: table, model, flow.
+    pub fn names(&self) -> impl Iterator<Item = (&'static str, &str, &'static str)> {
+        self.members.iter().flat_map(|member| member.model.flows().iter().map(|flow| (member.kind, member.id.as_str(), *flow)))
+    }
+
     /// Index of each flow by `model.flow`.
     pub fn flow_of(&self) -> &FxHashMap<String, usize> {
         &self.flow_of
@@ -177,40 +196,40 @@ impl Registration<'_> {
     fn users(&mut self, plan: &Plan) {
         for p in &plan.building {
             if let Some(model) = self.building(p, plan) {
-                self.add(&p.id, &p.entity, Drifts::Yes, model);
+                self.add("building", (&p.id, &p.entity), Drifts::Yes, model);
             }
         }
         let draws = self.draws;
         for p in &plan.line {
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(Line::new(p.clone(), draws)));
+            self.add("line", (&p.id, &p.entity), Drifts::Yes, Box::new(Line::new(p.clone(), draws)));
         }
         for p in &plan.photovoltaic {
-            self.add(&p.id, &p.entity, Drifts::No, Box::new(Photovoltaic::new(p.clone())));
+            self.add("photovoltaic", (&p.id, &p.entity), Drifts::No, Box::new(Photovoltaic::new(p.clone())));
         }
         for p in &plan.battery {
-            self.add(&p.id, &p.entity, Drifts::No, Box::new(Battery::new(p.clone())));
+            self.add("battery", (&p.id, &p.entity), Drifts::No, Box::new(Battery::new(p.clone())));
         }
         for p in &plan.charging {
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(Charging::new(p.clone(), draws)));
+            self.add("charging", (&p.id, &p.entity), Drifts::Yes, Box::new(Charging::new(p.clone(), draws)));
         }
         for p in &plan.data_centre {
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(DataCentre::new(p.clone(), draws)));
+            self.add("data_centre", (&p.id, &p.entity), Drifts::Yes, Box::new(DataCentre::new(p.clone(), draws)));
         }
         for p in &plan.street_lighting {
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(StreetLighting::new(p.clone())));
+            self.add("street_lighting", (&p.id, &p.entity), Drifts::Yes, Box::new(StreetLighting::new(p.clone())));
         }
         for p in &plan.green_space {
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(GreenSpace::new(p.clone())));
+            self.add("green_space", (&p.id, &p.entity), Drifts::Yes, Box::new(GreenSpace::new(p.clone())));
         }
         for p in &plan.steady {
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(Steady::new(p.clone(), draws)));
+            self.add("steady", (&p.id, &p.entity), Drifts::Yes, Box::new(Steady::new(p.clone(), draws)));
         }
     }
 
     fn compressors(&mut self, plan: &Plan) {
         for p in &plan.compressor {
             let lines = self.air_of(&p.id, &p.feeds);
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(Compressor::new(p.clone())));
+            self.add("compressor", (&p.id, &p.entity), Drifts::Yes, Box::new(Compressor::new(p.clone())));
             if let Some(member) = self.roster.members.last_mut() {
                 member.demand = Demand::Flows(lines);
             }
@@ -221,16 +240,16 @@ impl Registration<'_> {
         self.roster.makers_from = self.roster.members.len();
         for p in &plan.boiler {
             let boiler = Boiler::new(p.clone(), self.zone.gas_mj_per_m3);
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(boiler));
+            self.add("boiler", (&p.id, &p.entity), Drifts::Yes, Box::new(boiler));
             self.roster.maker_ids.push(p.id.clone());
         }
         for p in &plan.chiller {
-            self.add(&p.id, &p.entity, Drifts::Yes, Box::new(Chiller::new(p.clone())));
+            self.add("chiller", (&p.id, &p.entity), Drifts::Yes, Box::new(Chiller::new(p.clone())));
             self.roster.maker_ids.push(p.id.clone());
         }
     }
 
-    fn add(&mut self, id: &str, entity: &str, drifts: Drifts, model: Box<dyn Model>) {
+    fn add(&mut self, kind: &'static str, (id, entity): (&str, &str), drifts: Drifts, model: Box<dyn Model>) {
         if entity != self.zone.id && !self.zone.entities.iter().any(|known| known.id == entity) {
             self.faults.push(format!("fleet.toml: {id} has the entity {entity:?}, which entities.geojson does not know"));
         }
@@ -245,6 +264,7 @@ impl Registration<'_> {
             demand: Demand::None,
             drift: (drifts == Drifts::Yes).then(|| Drift::new(self.draws, entity)),
             first_flow,
+            kind,
             id: id.to_owned(),
             exempt_flow: model.flows().iter().position(|flow| *flow == "product"),
             model,

@@ -15,6 +15,17 @@ pub struct PhotovoltaicPlan {
     pub entity: String,
     /// Peak power under standard test conditions.
     pub peak_kw: f64,
+    /// Built with the programme: nothing comes out of it before [`super::World::commission`].
+    #[serde(default)]
+    pub commissioned: Commissioned,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Commissioned {
+    #[default]
+    Before,
+    Programme,
 }
 
 #[derive(Clone, Debug)]
@@ -41,7 +52,15 @@ impl Model for Photovoltaic {
         FLOWS
     }
 
+    fn commission(&mut self) {
+        self.plan.commissioned = Commissioned::Before;
+    }
+
     fn step(&mut self, moment: &Moment, _demand: f64, flows: &mut [f64]) {
+        if self.plan.commissioned == Commissioned::Programme {
+            flows.fill(0.0);
+            return;
+        }
         let suns = moment.irradiance_w_m2 / 1000.0;
         let cell_c = moment.temperature_c + CELL_KELVIN_AT_1000_W * suns;
         let kw = self.plan.peak_kw * suns * PERFORMANCE_RATIO * (1.0 - LOSS_PER_KELVIN * (cell_c - 25.0));

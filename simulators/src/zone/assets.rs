@@ -3,15 +3,33 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::DayType;
 use super::fault::Faults;
 use super::keys::{self, Keys};
 
 const FILE: &str = "assets.toml";
-const KINDS: [(&str, ()); 6] = [("hvac", ()), ("battery", ()), ("ev_charging", ()), ("compressor", ()), ("boiler", ()), ("lighting", ())];
+const KINDS: [(&str, ()); 12] = [
+    ("hvac", ()),
+    ("battery", ()),
+    ("ev_charging", ()),
+    ("compressor", ()),
+    ("boiler", ()),
+    ("lighting", ()),
+    ("ventilation", ()),
+    ("indoor_lighting", ()),
+    ("cooling", ()),
+    ("chilled_water", ()),
+    ("auxiliary", ()),
+    ("heat_pump", ()),
+];
+const COMMISSIONED: [(&str, ()); 1] = [("programme", ())];
 const MODES: [(&str, ()); 3] = [("advise", ()), ("approve", ()), ("automatic", ())];
 /// Keys for hours in use, by kind of day.
 const HOURS: [&str; 3] = ["hours", "hours_saturday", "hours_rest"];
 const DAY_MINUTES: i64 = 1440;
+
+/// The lowest and the highest, where they are said.
+type Comfort = (Option<f64>, Option<f64>);
 
 /// Something that takes set points.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +39,24 @@ pub struct Asset {
     pub unit: String,
     pub min: f64,
     pub max: f64,
+    /// What its users need while it is in use.
+    pub comfort: (f64, f64),
+    /// Local hours in use, from and to, on workdays, Saturdays, and Sundays and holidays.
+    pub hours: [(u8, u8); 3],
+    /// Not there before the programme is commissioned.
+    pub programme: bool,
+}
+
+impl Asset {
+    #[must_use]
+    pub fn in_use(&self, day: DayType, hour: u8) -> bool {
+        let (from, to) = match day {
+            DayType::Workday => self.hours[0],
+            DayType::Saturday => self.hours[1],
+            DayType::Rest => self.hours[2],
+        };
+        (from..to).contains(&hour)
+    }
 }
 
 /// What could be read, and every fault.
@@ -58,12 +94,14 @@ fn read_asset(keys: &mut Keys, entities: &HashSet<&str>, ids: &mut HashSet<Strin
     if min.zip(max).is_some_and(|(min, max)| min > max) {
         faults.add(keys.line_of("min"), "`min` above `max`", "min not above max", "swap them");
     }
-    check_wishes(keys, (min, max), faults);
-    Some(Asset { id: id?, unit: unit?, min: min?, max: max? })
+    let (comfort, hours) = read_wishes(keys, (min, max), faults);
+    let programme = keys.choice("commissioned", &COMMISSIONED, faults).is_some();
+    let (min, max) = (min?, max?);
+    Some(Asset { id: id?, unit: unit?, min, max, comfort: (comfort.0.unwrap_or(min), comfort.1.unwrap_or(max)), hours, programme })
 }
 
-/// Keys that only the collector acts on.
-fn check_wishes(keys: &mut Keys, (min, max): (Option<f64>, Option<f64>), faults: &mut Faults) {
+/// What users need, and the keys that only the collector acts on.
+fn read_wishes(keys: &mut Keys, (min, max): (Option<f64>, Option<f64>), faults: &mut Faults) -> (Comfort, [(u8, u8); 3]) {
     let outside = |number: f64| min.is_some_and(|min| number < min) || max.is_some_and(|max| max < number);
     let within = |keys: &mut Keys, key, faults: &mut Faults| {
         let number = keys.number(key, faults)?;
@@ -83,8 +121,10 @@ fn check_wishes(keys: &mut Keys, (min, max): (Option<f64>, Option<f64>), faults:
     if keys.number("rate_per_hour", faults).is_some_and(|rate| rate <= 0.0) {
         faults.add(keys.line_of("rate_per_hour"), "`rate_per_hour` is not above 0", "a number above 0", "correct it, or leave it out");
     }
-    for key in HOURS {
-        if keys.text(key, faults).is_some_and(|text| !is_hours(&text)) {
+    let [workday, saturday, rest] = HOURS.map(|key| {
+        let text = keys.text(key, faults)?;
+        let hours = read_hours(&text);
+        if hours.is_none() {
             faults.add(
                 keys.line_of(key),
                 format!("`{key}` is no span of a day"),
@@ -92,11 +132,14 @@ fn check_wishes(keys: &mut Keys, (min, max): (Option<f64>, Option<f64>), faults:
                 "correct it",
             );
         }
-    }
+        hours
+    });
     keys.choice("mode", &MODES, faults);
+    let workday = workday.unwrap_or((0, 24));
+    ((low, high), [workday, saturday.unwrap_or(workday), rest.unwrap_or(workday)])
 }
 
-fn is_hours(text: &str) -> bool {
+fn read_hours(text: &str) -> Option<(u8, u8)> {
     let hour = |text: &str| text.parse::<u8>().ok().filter(|hour| *hour <= 24);
-    text.split_once('-').and_then(|(from, to)| hour(from).zip(hour(to))).is_some_and(|(from, to)| from <= to)
+    text.split_once('-').and_then(|(from, to)| hour(from).zip(hour(to))).filter(|(from, to)| from <= to)
 }
