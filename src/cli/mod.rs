@@ -14,6 +14,8 @@ mod explain;
 mod export;
 mod influx;
 mod output;
+#[cfg(feature = "demo")]
+mod promise;
 mod rank;
 mod regulate;
 mod report;

@@ -7,11 +7,17 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{self, Format};
-use super::{CliError, start_log, zone_folder};
+use super::{CliError, promise, start_log, zone_folder};
 use crate::engine::EngineError;
 use crate::store::read::{Cell, Table};
 use crate::trial::judge::{self, Judged};
 use crate::trial::{self, Trial, TrialError, TrialOptions};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -24,7 +30,10 @@ pub struct Arguments {
     /// Months that baselines are fitted to.
     #[arg(long, value_name = "MONTHS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..=12))]
     baseline: u32,
-    /// Months with measures after them.
+    /// What is tried: the commands of the engine and the programme's assets, or the measures of `fleet.toml`.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    regulation: Switch,
+    /// Months with measures or regulation after them.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=12))]
     months: u32,
     /// Judge so many entities, evenly from the zone's list [default: all].
@@ -66,6 +75,7 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode, CliError> {
         seed: arguments.seed,
         baseline_months: arguments.baseline,
         months: arguments.months,
+        regulation: arguments.regulation == Switch::On,
         entities: arguments.entities.map(|entities| entities as usize),
         data: work.clone(),
     };
@@ -85,11 +95,14 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode, CliError> {
     if let Some(path) = &arguments.loads {
         write_loads(path, &loads(arguments.seed, &tried.judged, &zone_id))?;
     }
-    let table = summary(arguments, &tried, &zone_id)?;
-    let table = if arguments.output == Format::Table { output::upright(&table) } else { table };
-    output::print(&table, arguments.output)?;
+    let table = match &tried.regulated {
+        Some(regulated) => promise::table(&tried, regulated, (&zone_id, arguments.entities.is_none())),
+        None => summary(arguments, &tried, &zone_id)?,
+    };
+    let is_upright = arguments.output == Format::Table && tried.regulated.is_none();
+    output::print(&if is_upright { output::upright(&table) } else { table }, arguments.output)?;
     if tried.holds() {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(tried.regulated.as_ref().map_or(ExitCode::SUCCESS, promise::judged));
     }
     for (run, verification) in [trial::MEASURED, trial::UNMEASURED].iter().zip(&tried.verified) {
         for finding in verification.findings.iter().filter(|finding| finding.failed > 0) {

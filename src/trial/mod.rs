@@ -1,31 +1,34 @@
 //! `nengtan trial`: savings claimed from a metered run, held against the saving that is known because the same year was played twice.
 //!
-//! The zone's baseline year is played once, then twice from a copy of that state: with the measures of `fleet.toml` and without. There is no broker
-//! in between; every message goes through the engine's own decoding, ledger and commit. Invariants: baselines are fitted before the first measured
+//! The zone's baseline year is played once, then twice from a copy of that state: without anything, and with the measures of `fleet.toml` or with regulation. There
+//! is no broker in between; every message goes through the engine's own decoding, ledger and commit. Invariants: baselines are fitted before the first measured
 //! hour is played, the claim reads the metered ledger only, and both ledgers are held against the fleet's truth.
 
 pub mod judge;
+mod play;
+pub mod promise;
 
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use nengtan_fleet::runner::RunError;
-use nengtan_fleet::unplugged::{Ground, Message, Unplugged};
+use nengtan_fleet::unplugged::{Ground, Unplugged};
 
 use crate::claims::ClaimError;
 use crate::claims::figures::{self, By};
 use crate::claims::fit::{self, Attempt, Outcome, Wanted};
 use crate::config::fault::Fault;
-use crate::config::zone_folder;
 use crate::domain::calendar::Span;
 use crate::domain::units::Millis;
-use crate::domain::zone::ClockMode;
-use crate::engine::{Engine, EngineError};
+use crate::engine::EngineError;
+use crate::savings::uncertainty::combined_half_width_kwh;
 use crate::store::backup::backup;
 use crate::store::{self, Store, StoreError, savings};
 use crate::verify::{self, Verification, VerifyError};
 use judge::Judged;
+use play::{open, take};
+use promise::Outcome as Regulated;
 
 /// Names of the two runs' folders.
 pub const MEASURED: &str = "measured";
@@ -60,8 +63,10 @@ pub struct TrialOptions {
     pub seed: u64,
     /// Months that baselines are fitted to.
     pub baseline_months: u32,
-    /// Months with measures.
+    /// Months with measures or regulation.
     pub months: u32,
+    /// The engine's commands and the programme's assets instead of the measures of `fleet.toml`.
+    pub regulation: bool,
     /// How many entities are judged; none for all.
     pub entities: Option<usize>,
     /// An empty folder for ledgers and truths.
@@ -71,10 +76,33 @@ pub struct TrialOptions {
 /// Loads that got no baseline, and why.
 pub type Refused = Vec<(String, String)>;
 
+/// What is claimed of the zone, from the metered ledger alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Claimed {
+    pub tce_calorific: f64,
+    pub tce_primary: f64,
+    pub kg_co2e: f64,
+    pub cny: f64,
+    /// Half widths of the three in physical units.
+    pub half_widths: [f64; 3],
+}
+
+/// Commands of the regulated run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commands {
+    pub sent: i64,
+    pub refused: i64,
+    pub unanswered: i64,
+}
+
 /// What a trial found.
 pub struct Trial {
     pub judged: Vec<Judged>,
     pub refused: Refused,
+    pub claimed: Claimed,
+    /// With regulation only.
+    pub regulated: Option<Regulated>,
+    pub commands: Commands,
     /// Of the run with measures, and of the one without.
     pub verified: [Verification; 2],
 }
@@ -112,40 +140,34 @@ pub fn run(options: &TrialOptions, mut progress: impl FnMut(u64, u64)) -> Result
     backup(&measured, &unmeasured)?;
     let (attempts, wanted) = fitted(&measured, options.entities)?;
 
+    fleet.count_from_here();
     let mut twin = fleet.clone();
-    fleet.take_measures();
-    for (fleet, data) in [(&mut fleet, &measured), (&mut twin, &unmeasured)] {
-        let mut engine = open(&options.zone, data, fleet)?;
-        while let Some(messages) = fleet.day() {
-            take(&mut engine, messages, fleet)?;
-            step();
-        }
-        engine.settle()?;
+    let mut engine = open(&options.zone, &measured, &fleet)?;
+    if options.regulation {
+        play::regulated(&mut engine, &mut fleet, |fleet, told| fleet.command(&told.topic, &told.payload), &mut step)?;
+    } else {
+        fleet.take_measures();
+        play::days(&mut engine, &mut fleet, &mut step)?;
     }
-    let end = Millis(fleet.now_ms());
+    engine.settle()?;
+    drop(engine);
+    let mut engine = open(&options.zone, &unmeasured, &twin)?;
+    play::days(&mut engine, &mut twin, &mut step)?;
+    engine.settle()?;
+    drop(engine);
+    let reporting = Span { start: border, end: Millis(fleet.now_ms()) };
     let verified = [verified(&measured, &fleet)?, verified(&unmeasured, &twin)?];
+    let (sides, commands) = if options.regulation {
+        let sides = (play::side(&unmeasured, &twin, border)?, play::side(&measured, &fleet, border)?);
+        (Some(sides), play::commands(&measured)?)
+    } else {
+        (None, Commands::default())
+    };
     drop((fleet, twin));
 
-    let (refused, judged) = claimed(&measured, &unmeasured, attempts, &wanted, Span { start: border, end })?;
-    Ok(Trial { judged, refused, verified })
-}
-
-fn open(zone: &Path, data: &Path, fleet: &Unplugged) -> Result<Engine, TrialError> {
-    let folder = zone_folder::load(zone).map_err(TrialError::Folder)?;
-    let profile = folder.zone.profile();
-    if profile.clock != ClockMode::Feed {
-        return Err(TrialError::WallClock { zone: profile.id.to_string() });
-    }
-    Ok(Engine::open(data, folder.zone, (folder.factors, folder.tariff), folder.alert_rules, Millis(fleet.now_ms()))?)
-}
-
-/// A day is one batch, as in a demo's history. The wall clock is the fleet's: the same seed gives the same bytes.
-fn take(engine: &mut Engine, messages: Vec<Message>, fleet: &Unplugged) -> Result<(), TrialError> {
-    for Message { topic, payload } in messages {
-        engine.apply(&topic, &payload, Millis(fleet.now_ms()))?;
-    }
-    engine.commit()?;
-    Ok(())
+    let (refused, judged, claimed) = claimed(&measured, &unmeasured, attempts, &wanted, reporting)?;
+    let regulated = sides.map(|(without, with)| Regulated::new(without, with));
+    Ok(Trial { judged, refused, claimed, regulated, commands, verified })
 }
 
 /// Baselines of the loads to be judged, from a ledger that ends with its baseline year.
@@ -178,7 +200,7 @@ fn claimed(
     attempts: Vec<Attempt>,
     wanted: &Wanted,
     reporting: Span,
-) -> Result<(Refused, Vec<Judged>), TrialError> {
+) -> Result<(Refused, Vec<Judged>, Claimed), TrialError> {
     let (writer, mut refused) = (Store::open(measured)?, Vec::new());
     for Attempt { load, entity, outcome, .. } in attempts {
         match outcome {
@@ -193,11 +215,23 @@ fn claimed(
     let ledger = store::open_to_read(measured)?;
     let (claims, _) = figures::claims(&ledger, wanted, By::Total)?;
     let without = store::open_to_read(unmeasured)?;
-    let mut judged = Vec::new();
+    let (mut judged, mut whole, mut half_widths) = (Vec::new(), Claimed::default(), [const { Vec::new() }; 3]);
     for claim in claims {
         let (load, kwh_per_unit) = (claim.baseline.load, claim.baseline.vintage.kwh_per_unit);
         let kwh = |ledger| Ok::<f64, StoreError>(savings::metered(ledger, load, reporting)? as f64 * kwh_per_unit);
-        let claimed = figures::Figure::sum(claim.figures.values()).energy.unwrap_or_default();
+        let figure = figures::Figure::sum(claim.figures.values());
+        let claimed = figure.energy.unwrap_or_default();
+        if !claim.made_inside {
+            whole.tce_calorific += figure.tce_calorific;
+            whole.tce_primary += figure.tce_primary;
+            whole.kg_co2e += figure.kg_co2e;
+            whole.cny += figure.cny.unwrap_or(0.0);
+            let vintage = &claim.baseline.vintage;
+            let factors = [vintage.mg_ce_calorific, vintage.mg_ce_primary, vintage.mg_co2e];
+            for ((widths, factor), mg_per_unit) in half_widths.iter_mut().zip(factors).zip([1e12, 1e12, 1e9]) {
+                widths.push(claimed.half_width / kwh_per_unit * factor.unwrap_or(0) as f64 / mg_per_unit);
+            }
+        }
         judged.push(Judged {
             carrier: load.book.carrier().as_str(),
             made_inside: claim.made_inside,
@@ -209,5 +243,6 @@ fn claimed(
             entity: claim.entity,
         });
     }
-    Ok((refused, judged))
+    whole.half_widths = half_widths.map(|widths| combined_half_width_kwh(&widths));
+    Ok((refused, judged, whole))
 }

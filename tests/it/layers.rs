@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("export", &["domain", "store", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
-    ("trial", &["domain", "config", "store", "savings", "claims", "engine", "verify"]),
+    ("trial", &["domain", "accounting", "wire", "config", "store", "savings", "claims", "engine", "verify"]),
     (
         "cli",
         &[
