@@ -9,8 +9,13 @@ use crate::trial::promise::{Outcome, Sum};
 
 const COLUMNS: [&str; 9] = ["figure", "unit", "without", "with", "saved", "saved_pct", "claimed", "half_width", "covered"];
 
+/// A figure of one carrier.
+type Value = fn(&Sum) -> f64;
+/// What is claimed, and half the width of its interval.
+type Claim = Option<(f64, Option<f64>)>;
+
 /// A figure of both runs, and what is claimed of the difference with its half width.
-fn row(figure: &str, unit: &str, (without, with): (f64, f64), claimed: Option<(f64, Option<f64>)>) -> Vec<Cell> {
+fn row(figure: &str, unit: &str, (without, with): (f64, f64), claimed: Claim) -> Vec<Cell> {
     let saved = without - with;
     let half_width = claimed.and_then(|(_, half_width)| half_width);
     let covered = claimed.zip(half_width).map_or(Cell::Null, |((claimed, _), half)| Cell::Boolean((claimed - saved).abs() <= half));
@@ -40,7 +45,7 @@ pub fn table(tried: &Trial, regulated: &Outcome, (zone_id, all_judged): (&str, b
     table.rows.push(row("energy_judged", "kWh", (zone.without_kwh, zone.metered_kwh), Some((zone.claimed_kwh, Some(zone.half_width_kwh)))));
     let [calorific, primary, carbon] = tried.claimed.half_widths;
     let claims = &tried.claimed;
-    let figures: [(&str, &str, fn(&Sum) -> f64, Option<(f64, Option<f64>)>); 4] = [
+    let figures: [(&str, &str, Value, Claim); 4] = [
         ("energy_calorific", "tce", |sum| sum.tce_calorific, Some((claims.tce_calorific, Some(calorific)))),
         ("energy_primary", "tce", |sum| sum.tce_primary, Some((claims.tce_primary, Some(primary)))),
         // A claim has no part of what the sun gave, so these two are held against no claim; emissions without it are, below.
