@@ -112,7 +112,7 @@ fn dwell(asset: &Asset, standing: Standing, now: Millis) -> Result<(), Refused> 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::assets::{AssetKind, Hours, Mode};
+    use crate::domain::assets::{AssetKind, Hours, Mode, Storing};
 
     pub fn asset() -> Asset {
         Asset {
@@ -127,6 +127,7 @@ pub(super) mod tests {
             rate_per_h: None,
             hours: [Hours::ALL_DAY; 3],
             mode: Mode::Automatic,
+            storing: Storing::default(),
         }
     }
 
