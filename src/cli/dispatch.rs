@@ -8,7 +8,8 @@ use super::output::{self, Format};
 use super::{CliError, start_log};
 use crate::dispatch::site::CARBON_CNY_PER_T;
 use crate::store::read::{Cell, Table};
-use crate::trial::dispatch::{self, Options, Outcome, Strategy};
+use crate::trial::dispatch::outcome::Outcome;
+use crate::trial::dispatch::{self, Options, Strategy};
 
 const KG_PER_T: f64 = 1000.0;
 

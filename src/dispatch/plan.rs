@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, SolveOptions, SolveOutcome, Variable};
 
-/// The most variables of a problem: 90 storages over 37 steps. What is larger has to be pooled or cut.
+/// The most variables of a problem: a month of hours for two batteries and two groups of vehicles, and little more.
 pub const VARIABLES_MAX: usize = 10_000;
 /// The most nodes of branch and bound; without batches there are none.
 const NODES_MAX: u64 = 500;
@@ -139,7 +139,7 @@ pub fn solve(problem: &Problem, last_resort: Duration) -> Result<Plan, Failure> 
         drawn.push((bought, -1.0));
         program.add_constraint(&drawn, ComparisonOp::Le, -steps.load_kw[step]);
         let month = steps.month[step];
-        program.add_constraint(&[(bought, 1.0), (peaks[month], -1.0)], ComparisonOp::Le, problem.peaks_kw[month] - steps.excess_kw[step]);
+        program.add_constraint([(bought, 1.0), (peaks[month], -1.0)], ComparisonOp::Le, problem.peaks_kw[month] - steps.excess_kw[step]);
         let charged = std::mem::take(&mut charging[step]);
         let room_kw = steps.charge_below_kw[step] - steps.load_kw[step];
         if !charged.is_empty() && room_kw.is_finite() {

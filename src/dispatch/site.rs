@@ -14,6 +14,8 @@ use crate::domain::assets::Band;
 pub const CARBON_CNY_PER_T: f64 = 80.0;
 /// A plan that takes longer by the wall clock is no plan.
 pub const LAST_RESORT: Duration = Duration::from_secs(2);
+/// The most batteries and groups of vehicles of a plan: half a second of the processor's time. With more the rules decide.
+pub const STORAGES_MAX: usize = 40;
 /// What a plan says in advance is told in whole kW: less is not worth a command.
 const STEP_KW: f64 = 1.0;
 /// The month's peak is planned with a load so many standard deviations above its forecast, and charging stays as many below that: one hour of forty lies
@@ -76,6 +78,8 @@ pub struct Wishes {
 pub enum NoPlan {
     #[error("there is not a whole day of hours to forecast from")]
     NoPast,
+    #[error("there are {0} batteries and groups of vehicles, more than the {STORAGES_MAX} of a plan")]
+    TooMany(usize),
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -83,6 +87,10 @@ pub enum NoPlan {
 impl Site {
     /// Plans ahead, and gives the plan's first step.
     pub fn wishes(&self) -> Result<Wishes, NoPlan> {
+        let storages = self.batteries.len() + self.vehicles.len();
+        if STORAGES_MAX < storages {
+            return Err(NoPlan::TooMany(storages));
+        }
         let problem = self.problem().ok_or(NoPlan::NoPast)?;
         let plan = plan::solve(&problem, LAST_RESORT)?;
         let whole = |kw: f64| (kw / STEP_KW).round() * STEP_KW;
@@ -92,8 +100,8 @@ impl Site {
             let wanted = vehicles.ceiling_kwh[0] / problem.steps.hours[0];
             Some(first(powers)).filter(|cap| *cap + STEP_KW < wanted)
         };
-        let storages = problem.storages.iter().skip(self.batteries.len());
-        Ok(Wishes { batteries: batteries.iter().map(first).collect(), vehicles: storages.zip(vehicles).map(cap).collect() })
+        let groups = problem.storages.iter().skip(self.batteries.len());
+        Ok(Wishes { batteries: batteries.iter().map(first).collect(), vehicles: groups.zip(vehicles).map(cap).collect() })
     }
 
     /// The problem from now on; none without enough of a past.
@@ -268,5 +276,6 @@ mod tests {
     fn without_a_day_to_look_back_on_there_is_no_plan() {
         let site = Site { batteries: vec![battery()], load: past(1000.0)[..23].to_vec(), ..site([1.0, 0.2]) };
         assert_eq!(site.wishes(), Err(NoPlan::NoPast));
+        assert_eq!(Site { batteries: vec![battery(); 41], ..site }.wishes(), Err(NoPlan::TooMany(41)));
     }
 }

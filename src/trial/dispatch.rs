@@ -5,6 +5,7 @@
 //! them is held against what they do. Invariant: the four differ by set points only.
 
 mod meters;
+pub mod outcome;
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use nengtan_fleet::physics::World;
 
 use self::meters::{Meters, Quarter};
+use self::outcome::{Outcome, QUARTERS_PER_H};
 use super::TrialError;
 use crate::config::zone_folder::{self, ZoneFolder};
 use crate::dispatch::forecast::{Hour, Past};
@@ -29,7 +31,6 @@ use crate::regulation::rules::{self, Situation};
 /// Played before the first judged hour, so that there is something to look back on.
 const BEFORE_MS: i64 = 28 * DAY_MS;
 const QUARTER_MS: i64 = 15 * MINUTE_MS;
-const QUARTERS_PER_H: f64 = 4.0;
 const MG_PER_KG: f64 = 1e6;
 
 named! {
@@ -42,45 +43,6 @@ named! {
         Receding = "receding",
         /// Plans whole months, knowing everything: the bound.
         Foresight = "foresight",
-    }
-}
-
-/// What a strategy made of the time.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
-    /// Energy bought at the zone's border, and the charge for each month's highest quarter of an hour, CNY.
-    pub energy_cny: f64,
-    pub demand_cny: f64,
-    /// What batteries and vehicles took less what they gave, at the prices of their hours, CNY.
-    pub assets_cny: f64,
-    pub bought_kwh: f64,
-    /// By the annual factor, and by the synthetic hourly shape of it, kg.
-    pub annual_kg: f64,
-    pub shape_kg: f64,
-    /// Of each month, kW.
-    pub peaks_kw: Vec<f64>,
-    /// What batteries took and neither gave nor hold.
-    pub storage_loss_kwh: f64,
-    /// What vehicles left without.
-    pub undelivered_kwh: f64,
-    /// Plans asked for; of these, those that came too late and those that failed.
-    pub plans: u32,
-    pub late: u32,
-    pub failed: u32,
-    /// The processor's time for planning.
-    pub cpu: Duration,
-}
-
-impl Outcome {
-    #[must_use]
-    pub fn bill_cny(&self) -> f64 {
-        self.energy_cny + self.demand_cny
-    }
-
-    /// What set points of batteries and charging can change of the bill.
-    #[must_use]
-    pub fn influenced_cny(&self) -> f64 {
-        self.assets_cny + self.demand_cny
     }
 }
 
@@ -381,7 +343,7 @@ impl Stage {
             ..Problem::default()
         };
         let before = cpu();
-        let plan = plan::solve(&problem, Duration::from_mins(10));
+        let plan = plan::solve(&problem, Duration::from_secs(600));
         outcome.cpu += cpu().saturating_sub(before);
         outcome.plans += 1;
         outcome.failed += u32::from(plan.is_err());
@@ -389,27 +351,15 @@ impl Stage {
         let batteries = self.assets(AssetKind::Battery).count();
         let at = |hour: usize| Wishes {
             batteries: plan.storage_kw[..batteries].iter().map(|powers| powers[hour]).collect(),
-            vehicles: plan.storage_kw[batteries..].iter().map(|powers| Some(powers[hour])).collect(),
+            // A cap at what is wanted anyway would take the hour's ups and downs from them.
+            vehicles: month[hour]
+                .vehicles_kw
+                .iter()
+                .zip(&plan.storage_kw[batteries..])
+                .map(|(wanted, powers)| Some(powers[hour]).filter(|cap| *cap < wanted - 1.0))
+                .collect(),
         };
         Ok((0..hours).map(at).collect())
-    }
-}
-
-impl Outcome {
-    fn add(&mut self, quarter: &Quarter, hour: &Outlook, kg_per_kwh: f64) {
-        let (price, shape) = (hour.steps.price[0], hour.steps.carbon[0]);
-        let bought = quarter.bought_kwh.max(0.0);
-        self.bought_kwh += bought;
-        self.energy_cny += bought * price;
-        self.annual_kg += bought * kg_per_kwh;
-        self.shape_kg += bought * shape;
-        let batteries: f64 = quarter.batteries_kwh.iter().sum();
-        self.assets_cny += (batteries + quarter.vehicles_kwh.iter().sum::<f64>()) * price;
-        self.storage_loss_kwh += batteries;
-        self.undelivered_kwh += quarter.undelivered_kwh;
-        if let Some(peak) = self.peaks_kw.last_mut() {
-            *peak = peak.max(bought * QUARTERS_PER_H);
-        }
     }
 }
 

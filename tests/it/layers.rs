@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "engine",
             "claiming",
             "regulation",
+            "dispatch",
             "operating",
             "restating",
             "mqtt",

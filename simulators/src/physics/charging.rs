@@ -204,7 +204,7 @@ mod tests {
             if let Some(cap) = cap {
                 controls.set("ev", *cap);
             }
-            let from_ms = HOUR * HOUR_MS + index as i64 * HOUR_MS / 4;
+            let from_ms = HOUR * HOUR_MS + i64::try_from(index).unwrap() * HOUR_MS / 4;
             let moment = Moment {
                 from_ms,
                 to_ms: from_ms + HOUR_MS / 4,
