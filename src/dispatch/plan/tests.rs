@@ -141,6 +141,10 @@ fn a_batch_runs_once_within_its_window() {
     }
     let too_long = Problem { batches: vec![batch(2, 3.5, 2.0)], ..day(&prices) };
     assert_eq!(solve(&too_long, SOON), Err(Failure::Infeasible));
+    // It is not cut in halves, though these would make half the peak: 2 × 100 + 10 of energy, 100 kW at 38.
+    let whole = Problem { batches: vec![batch(0, 2.0, 1.0)], peak_cny_per_kw: 38.0, peaks_kw: vec![1000.0], ..day(&prices[..2]) };
+    let cost_cny = solve(&whole, SOON).unwrap().cost_cny;
+    assert!((cost_cny - 4010.0).abs() < 1e-6, "{cost_cny}");
     // Two batches share the cheap hours with each other where the peak costs more than the hour.
     let two = Problem { batches: vec![batch(0, 2.0, 1.0); 2], peak_cny_per_kw: 38.0, ..day(&prices) };
     let mut steps = solve(&two, SOON).unwrap().batch_step;
