@@ -11,6 +11,7 @@ pub mod collector;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod dispatch;
 pub mod domain;
 pub mod engine;
 pub mod explain;

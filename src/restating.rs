@@ -3,7 +3,6 @@
 //! Never decides what changes: that is the engine's. A restatement's request and answer are made and read here only.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::claiming;
 use crate::config::zone_folder;
@@ -13,8 +12,8 @@ use crate::engine::{Engine, EngineError};
 use crate::operating::{self, REGULATE};
 use crate::store::request::{Answer, Request};
 
-/// How long short requests, which take a few milliseconds each, are dealt with in one turn.
-const TURN_MAX: Duration = Duration::from_millis(100);
+/// Requests that take a few milliseconds each and are dealt with in one turn.
+const SHORT_AT_ONCE: usize = 32;
 
 /// Kind of the request.
 pub const RESTATE: &str = "restate";
@@ -56,8 +55,7 @@ impl Job {
     /// Takes the requests that wait, up to the first that takes time; what is short, and what cannot be done, is answered at once. The engine's batch
     /// is committed.
     pub fn take(engine: &mut Engine, folder: &Path) -> Result<Option<Job>, EngineError> {
-        let end = Instant::now() + TURN_MAX;
-        while Instant::now() < end {
+        for _ in 0..SHORT_AT_ONCE {
             let Some(request) = engine.store().take_request()? else { return Ok(None) };
             let answer = if request.kind == REGULATE {
                 operating::operate(engine, &request.arguments)?.map_or_else(Answer::Failed, Answer::Done)

@@ -126,7 +126,7 @@ impl Figure {
         let combined = |half_widths: Vec<f64>| combined_half_width_kwh(&half_widths);
         let half_width_kg_co2e = combined(figures.clone().map(|figure| figure.half_width_kg_co2e).collect());
         let half_width_cny = sum.cny.map(|_| combined(figures.filter_map(|figure| figure.half_width_cny).collect()));
-        Figure { energy, water, asset, half_width_kg_co2e, half_width_cny, ..sum }
+        Figure { energy, water, half_width_kg_co2e, half_width_cny, asset, ..sum }
     }
 }
 
@@ -203,6 +203,9 @@ pub fn shift(reader: &Reader, baseline: &BaselineRow, fitted: &Fitted, (read, ho
     strongest_shift(&case.slots(case.periods.reporting).filter_map(residual).collect::<Vec<_>>(), &fitted.noise)
 }
 
+/// A stretch's figure while it grows; last the baseline's energy in hours with a price, kWh, and what that costs, CNY.
+type Counted = (Figure, Balance, Stretch, [f64; 2]);
+
 struct Counting<'a, 'l> {
     reader: &'a Reader<'l>,
     baseline: &'a BaselineRow,
@@ -220,7 +223,7 @@ impl Counting<'_, '_> {
         let hours = hours_within(case, &self.fitted.inputs, case.slots(reporting));
         let prices = Prices::read(self.reader.ledger, self.baseline.load.book, reporting)?;
         let kwh_per_unit = self.baseline.vintage.kwh_per_unit;
-        let mut out: BTreeMap<(Millis, Millis), (Figure, Balance, Stretch, [f64; 2])> = BTreeMap::new();
+        let mut out: BTreeMap<(Millis, Millis), Counted> = BTreeMap::new();
         let shift = shift(self.reader, self.baseline, self.fitted, (self.read, &hours));
         let sun_from = shift.as_ref().and_then(Shift::photovoltaics_from);
         for slot in case.slots(reporting) {
@@ -263,7 +266,7 @@ impl Counting<'_, '_> {
             let year = self.calendar.date(at).year();
             figure.factor_effect_kg_co2e += factor_effect_kg_co2e(self.reader.ledger, self.baseline, row, year)?;
         }
-        let finished = |(figure, balance, stretch, [priced_kwh, priced_cny]): (Figure, Balance, Stretch, [f64; 2])| {
+        let finished = |(figure, balance, stretch, [priced_kwh, priced_cny]): Counted| {
             let units = balance.saved() / kwh_per_unit;
             let times = |mg_per_unit: Option<i64>| units * mg_per_unit.unwrap_or(0) as f64;
             let half_width = self.fitted.noise.half_width_kwh(&stretch);

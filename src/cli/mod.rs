@@ -10,6 +10,8 @@ mod claims;
 mod collect;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "demo")]
+mod dispatch;
 mod explain;
 mod export;
 mod influx;
@@ -91,6 +93,9 @@ enum Command {
     /// Play a zone's year twice, with measures and without, and hold the savings claimed against the true ones.
     #[cfg(feature = "demo")]
     Trial(trial::Arguments),
+    /// Play a zone's batteries and charging under four strategies: greedy, by the tariff, planned ahead, and knowing everything.
+    #[cfg(feature = "demo")]
+    Dispatch(dispatch::Arguments),
     /// Hold the ledger against the fleet's truth.
     Verify(VerifyArguments),
 }
@@ -263,6 +268,8 @@ fn execute(command: Command) -> Result<ExitCode, CliError> {
         Command::Savings(arguments) => savings::execute(&arguments)?,
         #[cfg(feature = "demo")]
         Command::Trial(arguments) => return trial::execute(&arguments),
+        #[cfg(feature = "demo")]
+        Command::Dispatch(arguments) => dispatch::execute(&arguments)?,
         Command::Verify(arguments) => return verify(&arguments),
     }
     Ok(ExitCode::SUCCESS)

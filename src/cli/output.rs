@@ -264,6 +264,16 @@ pub fn upright(table: &Table) -> Table {
     out
 }
 
+/// A figure per line and a row per column, named by its first cell: a few rows of many columns fit no terminal either.
+#[cfg(feature = "demo")]
+pub fn turned(table: &Table) -> Table {
+    let columns = ["figure".to_owned()].into_iter().chain(table.rows.iter().filter_map(|row| row.first().map(plain))).collect();
+    let line = |(index, column): (usize, &String)| {
+        [column.as_str().into()].into_iter().chain(table.rows.iter().filter_map(|row| row.get(index).cloned())).collect()
+    };
+    Table { columns, rows: table.columns.iter().enumerate().skip(1).map(line).collect() }
+}
+
 /// Writes a table as CSV into a file.
 #[cfg(feature = "demo")]
 pub fn write_csv(table: &Table, out: impl Write) -> io::Result<()> {

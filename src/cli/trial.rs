@@ -58,7 +58,9 @@ impl From<TrialError> for CliError {
             TrialError::Store(error) | TrialError::Engine(EngineError::Store(error)) => error.into(),
             TrialError::Verify(error) => error.into(),
             TrialError::Claim(error) => error.into(),
-            TrialError::Fleet(_) | TrialError::Engine(_) | TrialError::Truth { .. } => CliError::Failure(error.into()),
+            TrialError::Fleet(_) | TrialError::Engine(_) | TrialError::Dispatch(_) | TrialError::Truth { .. } => {
+                CliError::Failure(error.into())
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::fault::{Fault, ID_REMEDY, ID_WANTED, is_id};
 use super::toml_table::{Cell, Table, TomlFile};
-use crate::domain::assets::{Asset, AssetKind, Band, Hours, Mode};
+use crate::domain::assets::{Asset, AssetKind, Band, Hours, Mode, Storing};
 use crate::domain::units::MINUTE_MS;
 
 const DEFAULT_DWELL_MINUTES: i64 = 15;
@@ -52,6 +52,7 @@ fn read_asset<'t>(
     let wishes = read_wishes(file, &mut asset, limits);
     let commissioned = file.optional(&mut asset, "commissioned");
     let programme = commissioned.map_or(Some(false), |cell| file.one_of(&cell, &[PROGRAMME], |name| name).map(|_| true));
+    let storing = read_storing(file, &mut asset);
     file.no_more(asset);
     let Wishes { comfort, normal, dwell_ms, rate_per_h, hours, mode } = wishes?;
     Some(Asset {
@@ -67,6 +68,29 @@ fn read_asset<'t>(
         hours,
         mode,
         programme: programme?,
+        storing: storing?,
+    })
+}
+
+/// None where one of them is a fault.
+fn read_storing(file: &mut TomlFile, asset: &mut Table<'_>) -> Option<Storing> {
+    let known = Storing::default();
+    let mut within = |key, low: f64, high: f64, default: f64| match file.optional(asset, key) {
+        Some(cell) => file.float(&cell, low, high),
+        None => Some(default),
+    };
+    let capacity = within("capacity_kwh", f64::MIN_POSITIVE, f64::MAX, f64::NAN);
+    let round_trip = within("round_trip_pct", 1.0, 100.0, 100.0 * known.round_trip);
+    let least = within("charge_min_pct", 0.0, 100.0, 100.0 * known.charge.min);
+    let stay = within("stay_minutes", 0.0, DAY_MINUTES as f64, 60.0 * known.stay_h);
+    let least_pct = least?;
+    // Not below the least, so that the two are in order.
+    let most = within("charge_max_pct", least_pct, 100.0, (100.0 * known.charge.max).max(least_pct));
+    Some(Storing {
+        capacity_kwh: capacity.map(|kwh| Some(kwh).filter(|kwh| !kwh.is_nan()))?,
+        round_trip: round_trip? / 100.0,
+        charge: Band { min: least_pct / 100.0, max: most? / 100.0 },
+        stay_h: stay? / 60.0,
     })
 }
 
@@ -148,6 +172,7 @@ mod tests {
             hours: [Hours::ALL_DAY; 3],
             mode: Mode::Advise,
             programme: false,
+            storing: Storing::default(),
         };
         assert_eq!(assets, [wanted]);
     }
@@ -162,6 +187,21 @@ mod tests {
         let (office, never) = (Hours { from: 7, to: 19 }, Hours { from: 0, to: 0 });
         assert_eq!((asset.dwell_ms, asset.hours, asset.mode), (3_600_000, [office, office, never], Mode::Automatic));
         assert!(asset.programme);
+    }
+
+    #[test]
+    fn what_can_be_stored_is_kept_and_what_cannot_be_is_told() {
+        let said = "capacity_kwh = 8000\nround_trip_pct = 90\ncharge_min_pct = 20\ncharge_max_pct = 80.0\nstay_minutes = 90\n";
+        let (found, faults) = assets(&format!("{NEEDED}{said}"));
+        assert_eq!(faults, []);
+        let wanted = Storing { capacity_kwh: Some(8000.0), round_trip: 0.9, charge: Band { min: 0.2, max: 0.8 }, stay_h: 1.5 };
+        assert_eq!(found[0].storing, wanted);
+        let bad = "capacity_kwh = 0\nround_trip_pct = 101\ncharge_min_pct = 50\ncharge_max_pct = 40\nstay_minutes = -1\n";
+        let (found, mut faults) = assets(&format!("{NEEDED}{bad}"));
+        faults.sort_unstable();
+        let wanted = [(8, "capacity_kwh"), (9, "round_trip_pct"), (11, "charge_max_pct"), (12, "stay_minutes")];
+        assert_eq!(faults, wanted.map(|(line, key)| (Some(line), format!("asset.{key}"))));
+        assert_eq!(found, []);
     }
 
     #[test]

@@ -33,6 +33,8 @@ use play::PlayWish;
 const DRAIN_MAX: Duration = Duration::from_secs(900);
 /// How often the ledger's clock is looked at while the end of the history is taken in.
 const CLOCK_POLL: Duration = Duration::from_millis(50);
+/// Five minutes: a collector that has died takes nothing in any more.
+const CLOCK_POLLS_MAX: usize = 6_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
@@ -152,7 +154,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     let bar = progress_bar();
     let (progress, told) = watch::channel(None);
     let (data, baselines) = (options.data.clone(), options.baselines);
-    let (tell_made, mut made) = mpsc::unbounded_channel();
+    let (tell_made, mut made) = mpsc::channel(1);
     let mut tell_made = Some(tell_made);
     let step = move |step: Progress| {
         let over = step.from_ms < step.live_from_ms && step.live_from_ms <= step.now_ms;
@@ -160,7 +162,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
             // The fleet waits here, so that regulation and savings begin with the first live step.
             let made = tokio::task::block_in_place(|| fit_history(&data, Millis(step.live_from_ms), baselines));
             // Nobody listens any more when the demo is being stopped.
-            let _unheard = tell_made.send(made);
+            let _unheard = tell_made.try_send(made);
         }
         progress.send_modify(|told| *told = Some(step));
     };
@@ -184,8 +186,12 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
 }
 
 /// Waits until the ledger has the whole history, and has its baselines made.
+#[allow(clippy::disallowed_methods, reason = "another thread takes the history in, and a poll yields between two looks")]
 fn fit_history(data: &Path, live_from: Millis, baselines: fn(&Path, Millis) -> anyhow::Result<String>) -> Result<String, DemoError> {
-    while day::clock(data)?.is_none_or(|clock| clock < live_from) {
+    for _ in 0..CLOCK_POLLS_MAX {
+        if day::clock(data)?.is_some_and(|clock| live_from <= clock) {
+            break;
+        }
         std::thread::sleep(CLOCK_POLL);
     }
     baselines(data, live_from).map_err(DemoError::Baselines)
@@ -204,7 +210,7 @@ fn taken(data: &Path, zone: &Zone) -> Result<Vec<(i64, Command)>, StoreError> {
 /// Shows the history's progress and each live day, until the fleet is through.
 async fn talk(
     mut fleet: tokio::task::JoinHandle<Result<runner::Summary, RunError>>,
-    (mut told, made): (watch::Receiver<Option<Progress>>, &mut mpsc::UnboundedReceiver<Result<String, DemoError>>),
+    (mut told, made): (watch::Receiver<Option<Progress>>, &mut mpsc::Receiver<Result<String, DemoError>>),
     bar: &ProgressBar,
     summary: &DaySummary,
     say: &impl Fn(&str) -> std::io::Result<()>,

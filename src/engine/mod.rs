@@ -6,6 +6,7 @@
 mod channel;
 mod drivers;
 mod in_force;
+mod planning;
 mod readings;
 pub mod regulate;
 pub mod rejection;
@@ -178,6 +179,7 @@ pub struct Engine {
     weather: Vec<RowId>,
     savings: Keeper,
     regulation: Regulation,
+    planning: planning::Planning,
     /// Somebody asked for something that the next commit has to send.
     told: bool,
     /// Since when the outbox's alert fires.

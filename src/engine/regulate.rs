@@ -3,6 +3,7 @@
 //! Decides from what is committed, and keeps what it decided before anything of it goes out: after a crash in between the same decision is made again, or
 //! the same command sent. Nothing is decided before the zone's live part.
 
+use super::planning::Planned;
 use super::rejection::Rejection;
 use super::{Engine, EngineError};
 use crate::alerts::{Change, RESULT_RULE, Transition};
@@ -25,6 +26,9 @@ const DECISION_MS: i64 = 15 * MINUTE_MS;
 /// How far back the outdoor temperature is looked at: for the season, and for the weather of the hour.
 const DAY_BACK_MS: i64 = 24 * HOUR_MS;
 const HOURS_BACK_MS: i64 = 3 * HOUR_MS;
+
+/// Why a plan's wish is one.
+const PLANNED: &str = "least cost, carbon and peak over the next day and a half";
 
 /// What regulation keeps in memory; all of it is in the store, too.
 #[derive(Debug, Default)]
@@ -68,6 +72,11 @@ impl Regulation {
 
     pub fn is_on(&self) -> bool {
         self.on
+    }
+
+    /// Something that is about no single asset.
+    pub(super) fn say(&mut self, entry: Move) {
+        self.moves.push(entry);
     }
 
     fn note(&mut self, index: usize, entry: Move) {
@@ -119,6 +128,7 @@ impl Engine {
 
     fn decide(&mut self, now: Millis) -> Result<(), EngineError> {
         let Ok(at) = jiff::Timestamp::from_millisecond(now.0) else { return Ok(()) };
+        let plans = self.plans(now)?;
         let zone = &self.zone;
         let tz = &zone.profile().time_zone;
         let day_c = self.store.outdoor_c(now.plus_ms(-DAY_BACK_MS), now)?;
@@ -133,7 +143,10 @@ impl Engine {
             let days = zone.day_types();
             let in_use = asset.in_use(local, days) || (asset.kind == AssetKind::Hvac && asset.in_use(soon, days));
             let value = place.standing(now).value;
-            let wish = rules::wish(asset, &Situation { local, in_use, value, day_c, outdoor_c, band });
+            let wish = match plans[index] {
+                Planned::SetPoint(planned) => planned.map(|value| rules::Wish { value, reason: PLANNED }),
+                Planned::Nothing => rules::wish(asset, &Situation { local, in_use, value, day_c, outdoor_c, band }),
+            };
             if let Some(order) = place.decide(asset, wish.as_ref(), (self.regulation.stopped, in_use), now) {
                 let entry = said(asset, order, "rules", now);
                 self.regulation.note(index, entry);

@@ -99,6 +99,7 @@ impl Engine {
             weather: Vec::new(),
             savings: Keeper::default(),
             regulation: Regulation::restored(&store, zone.assets())?,
+            planning: super::planning::Planning::default(),
             told: false,
             outbox_held_since: None,
             batch: Batch::default(),

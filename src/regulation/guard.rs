@@ -112,7 +112,7 @@ fn dwell(asset: &Asset, standing: Standing, now: Millis) -> Result<(), Refused> 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::assets::{AssetKind, Hours, Mode};
+    use crate::domain::assets::{AssetKind, Hours, Mode, Storing};
 
     pub fn asset() -> Asset {
         Asset {
@@ -128,6 +128,7 @@ pub(super) mod tests {
             hours: [Hours::ALL_DAY; 3],
             mode: Mode::Automatic,
             programme: false,
+            storing: Storing::default(),
         }
     }
 

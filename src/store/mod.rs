@@ -12,6 +12,7 @@ mod latest;
 pub mod named;
 mod on_record;
 pub mod outbox;
+pub mod planning;
 pub mod prices;
 pub mod read;
 mod readings;

@@ -4,6 +4,7 @@
 //! is no broker in between; every message goes through the engine's own decoding, ledger and commit. Invariants: baselines are fitted before the first measured
 //! hour is played, the claim reads the metered ledger only, and both ledgers are held against the fleet's truth.
 
+pub mod dispatch;
 pub mod judge;
 mod play;
 pub mod promise;
@@ -53,6 +54,8 @@ pub enum TrialError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    #[error("{0}")]
+    Dispatch(String),
     #[error("the truth cannot be written to {}: {cause}; check the disk", file.display())]
     Truth { file: PathBuf, cause: std::io::Error },
 }

@@ -14,10 +14,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("lines", &["domain"]),
     ("regulation", &["domain"]),
+    ("dispatch", &["domain"]),
     ("store", &["domain", "ledger", "alerts", "accounting", "lines", "regulation"]),
     ("savings", &["domain"]),
     ("claims", &["domain", "accounting", "alerts", "store", "savings"]),
-    ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "lines", "regulation", "store", "claims"]),
+    ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "lines", "regulation", "dispatch", "store", "claims"]),
     ("claiming", &["domain", "accounting", "store"]),
     ("operating", &["domain", "engine"]),
     ("restating", &["domain", "config", "store", "claiming", "engine", "operating"]),
@@ -34,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("export", &["domain", "store", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "collector", "show"]),
-    ("trial", &["domain", "accounting", "wire", "config", "store", "savings", "claims", "engine", "verify"]),
+    ("trial", &["domain", "accounting", "wire", "config", "regulation", "dispatch", "store", "savings", "claims", "engine", "verify"]),
     (
         "cli",
         &[
@@ -48,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "engine",
             "claiming",
             "regulation",
+            "dispatch",
             "operating",
             "restating",
             "mqtt",
@@ -70,7 +72,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Values in, values out: what the pure modules never name.
 const IMPURE: [&str; 10] =
     ["tokio", "serde", "tracing", "rusqlite", "rumqttc", "std::fs", "std::io", "std::net", "SystemTime", "Instant::now"];
-const PURE: [&str; 5] = ["domain", "ledger", "accounting", "alerts", "regulation"];
+const PURE: [&str; 6] = ["domain", "ledger", "accounting", "alerts", "regulation", "dispatch"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

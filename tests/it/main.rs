@@ -19,6 +19,8 @@ mod dashboards;
 mod demand;
 mod demo;
 mod disk;
+#[cfg(feature = "demo")]
+mod dispatch;
 mod explain;
 mod export;
 mod gauges;

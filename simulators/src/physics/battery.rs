@@ -5,8 +5,8 @@ use serde::Deserialize;
 use super::model::Model;
 use super::moment::Moment;
 
-/// Charging positive, discharging negative, the auxiliaries included.
-const FLOWS: &[&str] = &["terminal"];
+/// Charging positive, discharging negative, the auxiliaries included; what is stored at the step's end in percent of the capacity, for a gauge.
+const FLOWS: &[&str] = &["terminal", "state_of_charge_pct"];
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +54,7 @@ impl Model for Battery {
         let exchanged = wanted.clamp(-store, room);
         self.stored_kwh += if exchanged > 0.0 { exchanged * plan.one_way_efficiency } else { exchanged / plan.one_way_efficiency };
         flows[0] = exchanged + plan.auxiliary_kw * moment.hours;
+        flows[1] = 100.0 * self.stored_kwh / plan.capacity_kwh;
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
         let mut battery = battery();
         let (mut taken, mut given) = (0.0, 0.0);
         for hour in (0..24).cycle().take(24 * 30) {
-            let mut flow = [0.0];
+            let mut flow = [0.0; 2];
             battery.step(&moment(hour, &controls), 0.0, &mut flow);
             // The first day starts half full.
             taken += flow[0].max(0.0);
@@ -133,9 +134,10 @@ mod tests {
         let mut controls = Controls::default();
         controls.set("b", 500.0);
         let mut battery = battery();
-        let mut flow = [0.0];
+        let mut flow = [0.0; 2];
         battery.step(&moment(18, &controls), 0.0, &mut flow);
-        assert!((flow[0] - 500.0).abs() < 1e-9, "{flow:?}");
+        // 2000 kWh and 0.94 × 500 more, of 4000.
+        assert!((flow[0] - 500.0).abs() < 1e-9 && (flow[1] - 61.75).abs() < 1e-9, "{flow:?}");
         for _ in 0..24 {
             battery.step(&moment(18, &controls), 0.0, &mut flow);
         }

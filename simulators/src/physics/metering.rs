@@ -38,11 +38,21 @@ struct Measured {
 /// Where a channel's value comes from.
 #[derive(Clone, Debug)]
 enum Source {
-    Inwards { meter: usize, ledger_per_unit: f64 },
-    Outwards { meter: usize, ledger_per_unit: f64 },
+    Inwards {
+        meter: usize,
+        ledger_per_unit: f64,
+    },
+    Outwards {
+        meter: usize,
+        ledger_per_unit: f64,
+    },
     Temperature,
     Humidity,
     Irradiance,
+    /// A flow that is a state: of charge.
+    State {
+        flow: usize,
+    },
 }
 
 const UNEVENNESS_SD: f64 = 0.03;
@@ -89,7 +99,11 @@ impl Metering {
                 faults.push(format!("fleet.toml: the flow {name:?} is measured {} times, wanted at most once", measured[*flow]));
             }
         }
-        let sources = zone.channels.iter().filter_map(|channel| source(channel, &of_id, faults)).collect();
+        let mut sources = Vec::with_capacity(zone.channels.len());
+        for channel in &zone.channels {
+            let text = plan.measures.get(&channel.meter).map_or("", String::as_str);
+            sources.extend(source(channel, (&of_id, flow_of, text), faults));
+        }
         Metering { net: vec![0.0; meters.len()], meters, sources, of_id }
     }
 
@@ -119,7 +133,7 @@ impl Metering {
     }
 
     /// Writes one value per channel of the zone, in its order.
-    pub fn write(&self, moment: &Moment, out: &mut [f64]) {
+    pub fn write(&self, moment: &Moment, flows: &[f64], out: &mut [f64]) {
         for (value, source) in out.iter_mut().zip(&self.sources) {
             *value = match source {
                 Source::Inwards { meter, ledger_per_unit } => (self.net[*meter] * ledger_per_unit).max(0.0),
@@ -127,6 +141,7 @@ impl Metering {
                 Source::Temperature => moment.temperature_c,
                 Source::Humidity => moment.humidity_pct,
                 Source::Irradiance => moment.irradiance_w_m2,
+                Source::State { flow } => flows[*flow],
             };
         }
     }
@@ -165,15 +180,25 @@ fn read_terms(channel: &Channel, text: &str, flow_of: &FxHashMap<String, usize>,
         .collect()
 }
 
-fn source(channel: &Channel, of_id: &FxHashMap<String, usize>, faults: &mut Vec<String>) -> Option<Source> {
+/// `measures` is what its meter measures, in `fleet.toml`.
+fn source(
+    channel: &Channel,
+    (of_id, flow_of, measures): (&FxHashMap<String, usize>, &FxHashMap<String, usize>, &str),
+    faults: &mut Vec<String>,
+) -> Option<Source> {
     if channel.direction == Direction::Gauge {
+        // What the model behind the meter has under the item's name.
+        let models = terms(measures).unwrap_or_default();
+        if let Some(flow) = models.iter().find_map(|term| flow_of.get(&format!("{}.{}", term.model, channel.item))) {
+            return Some(Source::State { flow: *flow });
+        }
         return match channel.item.as_str() {
             "outdoor_temperature_c" => Some(Source::Temperature),
             "relative_humidity_pct" => Some(Source::Humidity),
             "global_irradiance_w_m2" => Some(Source::Irradiance),
             other => {
                 faults.push(format!(
-                    "meters.csv: {} has the gauge {other:?}, wanted outdoor_temperature_c, relative_humidity_pct or global_irradiance_w_m2",
+                    "meters.csv: {} has the gauge {other:?}, wanted outdoor_temperature_c, relative_humidity_pct, global_irradiance_w_m2, or state_of_charge_pct of a battery's meter",
                     channel.meter
                 ));
                 None

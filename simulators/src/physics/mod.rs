@@ -56,6 +56,8 @@ pub struct World {
     flows: Vec<f64>,
     /// Sums of the flows since [`World::count_from_here`].
     totals: Vec<f64>,
+    /// The flows that are what vehicles left without.
+    undelivered: Vec<usize>,
     slots: Vec<Slot>,
     /// What [`World::take_measures`] does.
     measures: Vec<Measure>,
@@ -88,6 +90,11 @@ impl World {
             weather: Weather::new(zone.latitude, zone.longitude, draws),
             flows: vec![0.0; roster.flow_count()],
             totals: vec![0.0; roster.flow_count()],
+            undelivered: plan
+                .charging
+                .iter()
+                .filter_map(|plan| roster.flow_of().get(&format!("{}.undelivered", plan.id)).copied())
+                .collect(),
             roster,
             metering,
             slots: Vec::with_capacity(4),
@@ -153,10 +160,16 @@ impl World {
         self.metering.measure(Stage::MadeMedia, &moment, &self.flows);
         self.roster.step_makers(&moment, &self.metering, &mut self.flows);
         self.metering.measure(Stage::Rest, &moment, &self.flows);
-        self.metering.write(&moment, out);
+        self.metering.write(&moment, &self.flows, out);
         for (total, flow) in self.totals.iter_mut().zip(&self.flows) {
             *total += flow;
         }
+    }
+
+    /// What vehicles that left in the last step had wanted and did not get, kWh: truth that no meter shows.
+    #[must_use]
+    pub fn undelivered_kwh(&self) -> f64 {
+        self.undelivered.iter().map(|flow| self.flows[*flow]).sum()
     }
 
     /// Cuts the step at the quarters of the hour.

@@ -27,6 +27,8 @@ const MODES: [(&str, ()); 3] = [("advise", ()), ("approve", ()), ("automatic", (
 /// Keys for hours in use, by kind of day.
 const HOURS: [&str; 3] = ["hours", "hours_saturday", "hours_rest"];
 const DAY_MINUTES: i64 = 1440;
+/// What `charge_min_pct` is where it is left out.
+const CHARGE_MIN_PCT: f64 = 10.0;
 
 /// The lowest and the highest, where they are said.
 type Comfort = (Option<f64>, Option<f64>);
@@ -121,6 +123,7 @@ fn read_wishes(keys: &mut Keys, (min, max): (Option<f64>, Option<f64>), faults: 
     if keys.number("rate_per_hour", faults).is_some_and(|rate| rate <= 0.0) {
         faults.add(keys.line_of("rate_per_hour"), "`rate_per_hour` is not above 0", "a number above 0", "correct it, or leave it out");
     }
+    check_storing(keys, faults);
     let [workday, saturday, rest] = HOURS.map(|key| {
         let text = keys.text(key, faults)?;
         let hours = read_hours(&text);
@@ -137,6 +140,22 @@ fn read_wishes(keys: &mut Keys, (min, max): (Option<f64>, Option<f64>), faults: 
     keys.choice("mode", &MODES, faults);
     let workday = workday.unwrap_or((0, 24));
     ((low, high), [workday, saturday.unwrap_or(workday), rest.unwrap_or(workday)])
+}
+
+/// What can be moved in time.
+fn check_storing(keys: &mut Keys, faults: &mut Faults) {
+    let mut within = |key, low: f64, high: f64, wanted: &str| {
+        let number = keys.number(key, faults)?;
+        if !(low..=high).contains(&number) {
+            faults.add(keys.line_of(key), format!("`{key}` is {number}"), wanted, "correct it, or leave it out");
+        }
+        Some(number)
+    };
+    within("capacity_kwh", f64::MIN_POSITIVE, f64::MAX, "a number above 0");
+    within("round_trip_pct", 1.0, 100.0, "a number from 1 to 100");
+    let least = within("charge_min_pct", 0.0, 100.0, "a number from 0 to 100").unwrap_or(CHARGE_MIN_PCT);
+    within("charge_max_pct", least, 100.0, "a number from charge_min_pct to 100");
+    within("stay_minutes", 0.0, DAY_MINUTES as f64, "a number from 0 to 1440");
 }
 
 fn read_hours(text: &str) -> Option<(u8, u8)> {

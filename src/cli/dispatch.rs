@@ -1,0 +1,112 @@
+//! `nengtan dispatch`: a year of batteries and charging under four strategies; the work is in [`crate::trial::dispatch`].
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::{self, Format};
+use super::{CliError, start_log};
+use crate::dispatch::site::CARBON_CNY_PER_T;
+use crate::store::read::{Cell, Table};
+use crate::trial::dispatch::outcome::Outcome;
+use crate::trial::dispatch::{self, Options, Strategy};
+
+const KG_PER_T: f64 = 1000.0;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The zone's folder.
+    #[arg(long, value_name = "DIR", default_value = "config/zones/qingdao-hightech")]
+    zone: PathBuf,
+    /// The same seed plays the same time.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Months that are played; they end where the zone's live part begins.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=12))]
+    months: u32,
+    /// What a tonne of CO2 costs in a plan, CNY.
+    #[arg(long, value_name = "CNY", default_value_t = CARBON_CNY_PER_T)]
+    carbon_price: f64,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
+    start_log("warn", false);
+    if !arguments.carbon_price.is_finite() || arguments.carbon_price < 0.0 {
+        return Err(CliError::Usage(format!("--carbon-price is {}, wanted 0 or more", arguments.carbon_price)));
+    }
+    let carbon_cny_per_kg = arguments.carbon_price / KG_PER_T;
+    let options = Options { zone: &arguments.zone, seed: arguments.seed, months: arguments.months, carbon_cny_per_kg };
+    let style = ProgressStyle::with_template("dispatch {bar:40} {pos}/{len} hours, {eta} left");
+    let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let outcomes = dispatch::run(&options, |played, hours| {
+        bar.set_length(hours);
+        bar.set_position(played);
+    });
+    bar.finish_and_clear();
+    let table = compared(arguments, &outcomes?);
+    let table = if arguments.output == Format::Table { output::turned(&table) } else { table };
+    Ok(output::print(&table, arguments.output)?)
+}
+
+/// One row for each strategy; the first one is what the others are compared with.
+fn compared(arguments: &Arguments, outcomes: &[(Strategy, Outcome)]) -> Table {
+    let mut table = Table::new(&[
+        "strategy",
+        "seed",
+        "months",
+        "bill_cny",
+        "energy_cny",
+        "demand_cny",
+        "influenced_cny",
+        "bill_vs_greedy_pct",
+        "influenced_vs_greedy_pct",
+        "bought_kwh",
+        "annual_factor_t_co2",
+        "synthetic_hourly_t_co2",
+        "annual_vs_greedy_pct",
+        "synthetic_vs_greedy_pct",
+        "highest_peak_kw",
+        "mean_peak_kw",
+        "months_above_greedys_peak",
+        "storage_loss_kwh",
+        "undelivered_kwh",
+        "plans",
+        "plans_late",
+        "plans_failed",
+        "plans_cpu_s",
+    ]);
+    let Some((_, greedy)) = outcomes.first() else { return table };
+    for (strategy, outcome) in outcomes {
+        let against = |value: fn(&Outcome) -> f64| Cell::Real(100.0 * (value(outcome) / value(greedy) - 1.0));
+        let peaks = &outcome.peaks_kw;
+        let above = peaks.iter().zip(&greedy.peaks_kw).filter(|(peak, greedy)| greedy < peak).count();
+        table.rows.push(vec![
+            strategy.as_str().into(),
+            Cell::Integer(arguments.seed.cast_signed()),
+            Cell::Integer(arguments.months.into()),
+            Cell::Real(outcome.bill_cny()),
+            Cell::Real(outcome.energy_cny),
+            Cell::Real(outcome.demand_cny),
+            Cell::Real(outcome.influenced_cny()),
+            against(Outcome::bill_cny),
+            against(Outcome::influenced_cny),
+            Cell::Real(outcome.bought_kwh),
+            Cell::Real(outcome.annual_kg / KG_PER_T),
+            Cell::Real(outcome.shape_kg / KG_PER_T),
+            against(|outcome| outcome.annual_kg),
+            against(|outcome| outcome.shape_kg),
+            Cell::Real(peaks.iter().copied().fold(0.0, f64::max)),
+            Cell::Real(peaks.iter().sum::<f64>() / peaks.len().max(1) as f64),
+            Cell::Integer(i64::try_from(above).unwrap_or(i64::MAX)),
+            Cell::Real(outcome.storage_loss_kwh),
+            Cell::Real(outcome.undelivered_kwh),
+            Cell::Integer(outcome.plans.into()),
+            Cell::Integer(outcome.late.into()),
+            Cell::Integer(outcome.failed.into()),
+            Cell::Real(outcome.cpu.as_secs_f64()),
+        ]);
+    }
+    table
+}
