@@ -220,6 +220,10 @@ async fn talk(
         tokio::select! {
             played = &mut fleet => {
                 let played = played??;
+                // Both may end at once, when the demo is stopped over its fits.
+                if let Ok(made) = made.try_recv() {
+                    say(&made?)?;
+                }
                 if let Some(day) = day {
                     let so_far = if summary.day_of(Millis(played.at_ms)) == day { " so far" } else { "" };
                     say(&summary.of(day, so_far)?)?;
