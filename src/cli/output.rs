@@ -186,8 +186,7 @@ fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<String>) {
         let longest = cells().map(|cell| columns_of(&shown(cell))).max().unwrap_or(0);
         let wraps = cells().any(|cell| matches!(cell, Cell::Text(text) if short_time(text).is_none()));
         let head = table.columns[at].len().min(TEXT_WIDTH_MIN);
-        // The first column is mostly an id that somebody copies.
-        let least = PADDING + if wraps && at > 0 { longest.min(TEXT_WIDTH_MIN) } else { longest.max(head) };
+        let least = PADDING + if wraps { longest.min(TEXT_WIDTH_MIN) } else { longest.max(head) };
         let first = cells().next().filter(|first| table.rows.len() > 1 && cells().all(|cell| cell == *first)).map(shown);
         Column { at, longest, least, wraps, same: first }
     };
