@@ -228,6 +228,10 @@ const SHOW_COLUMNS: [&str; 36] = [
     "status",
 ];
 
+/// What people want to see of a claim where a terminal has no room for all.
+const SHOW_FIRST: [&str; 9] =
+    ["entity", "carrier", "from", "saved_kwh", "low_kwh", "high_kwh", "saved_pct", "saved_kg_co2e", "status"];
+
 /// Carrier of a sum over all of them.
 pub const ALL_CARRIERS: &str = "all";
 
@@ -250,7 +254,7 @@ pub fn show(arguments: &ShowArguments) -> Result<(), CliError> {
     if arguments.by == By::Total {
         table.rows.extend(building.iter().map(|building| without(building, &labels)));
     }
-    Ok(output::print(&table, chosen.output)?)
+    Ok(output::print_first(&table, chosen.output, &SHOW_FIRST)?)
 }
 
 pub struct Labels {

@@ -28,7 +28,12 @@ const ROWS_DRAWN_MAX: usize = 10_000;
 
 /// Prints a table. A closed pipe is a wish to see no more.
 pub fn print(table: &Table, format: Format) -> io::Result<()> {
-    let mut printer = Printer::new(format);
+    print_first(table, format, &[])
+}
+
+/// Prints a table of more columns than a terminal has room for: the named ones are those that people want first. The others are left out where not all fit.
+pub fn print_first(table: &Table, format: Format, first: &'static [&'static str]) -> io::Result<()> {
+    let mut printer = Printer { first, ..Printer::new(format) };
     let rows = std::iter::once(None).chain(table.rows.iter().cloned().map(Some));
     for row in rows {
         if printer.take(&table.columns, row).is_break() {
@@ -43,13 +48,15 @@ pub struct Printer {
     format: Format,
     out: BufWriter<io::Stdout>,
     kept: Table,
+    /// Columns that people want first; none: all alike.
+    first: &'static [&'static str],
     rows: usize,
     failed: Option<io::Error>,
 }
 
 impl Printer {
     pub fn new(format: Format) -> Printer {
-        Printer { format, out: BufWriter::new(io::stdout()), kept: Table::default(), rows: 0, failed: None }
+        Printer { format, out: BufWriter::new(io::stdout()), kept: Table::default(), first: &[], rows: 0, failed: None }
     }
 
     /// Takes the columns alone, first, and then each row. Breaks off when nobody reads any more or the table is full.
@@ -101,7 +108,7 @@ impl Printer {
     fn draw(&mut self) -> io::Result<()> {
         let cut = self.kept.rows.len() > ROWS_DRAWN_MAX;
         self.kept.rows.truncate(ROWS_DRAWN_MAX);
-        writeln!(self.out, "{}", drawn(&self.kept, self.format, terminal_width()))?;
+        writeln!(self.out, "{}", drawn(&self.kept, self.format, self.first, terminal_width()))?;
         if cut {
             writeln!(self.out, "only the first {ROWS_DRAWN_MAX} rows are drawn; --output csv or json gives all")?;
         }
@@ -129,7 +136,7 @@ fn terminal_width() -> u16 {
     Some(drawn).filter(Drawn::is_tty).and_then(|drawn| drawn.width()).unwrap_or(WIDTH_WITHOUT_TERMINAL)
 }
 
-fn drawn(table: &Table, format: Format, width: u16) -> String {
+fn drawn(table: &Table, format: Format, first: &[&str], width: u16) -> String {
     if table.rows.is_empty() {
         return "(no rows)".to_owned();
     }
@@ -141,7 +148,7 @@ fn drawn(table: &Table, format: Format, width: u16) -> String {
     } else {
         drawn.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
         drawn.set_width(width);
-        (columns, left_out) = fitted(table, width);
+        (columns, left_out) = fitted(table, first, width);
     }
     drawn.set_header(columns.iter().map(|(at, _)| &table.columns[*at]));
     for row in &table.rows {
@@ -165,8 +172,9 @@ fn drawn(table: &Table, format: Format, width: u16) -> String {
 }
 
 /// The columns that fit into a width, each with the width it needs, padding included, and the names of those that do not. Numbers and times never wrap: texts do, and where that
-/// is not enough some are left out: first the names, which stand beside ids, then what is the same in all rows and can be told once, then the longest.
-fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<String>) {
+/// is not enough some are left out: first what people do not want first, if it is said what they do, from the right; then the names, which stand beside ids, then what is the
+/// same in all rows and can be told once, then the longest.
+fn fitted(table: &Table, first: &[&str], width: u16) -> (Vec<(usize, u16)>, Vec<String>) {
     /// Texts wrap down to this.
     const TEXT_WIDTH_MIN: usize = 8;
     const PADDING: usize = 2;
@@ -193,6 +201,10 @@ fn fitted(table: &Table, width: u16) -> (Vec<(usize, u16)>, Vec<String>) {
     let mut columns: Vec<Column> = (0..table.columns.len()).map(measured).collect();
     let mut left_out = Vec::new();
     while usize::from(width) < columns.iter().map(|column| column.least + BETWEEN).sum::<usize>() + BETWEEN {
+        if let Some(place) = columns.iter().rposition(|column| !first.is_empty() && !first.contains(&table.columns[column.at].as_str())) {
+            left_out.push(columns.remove(place));
+            continue;
+        }
         // The first column says what a row is about.
         let spare = columns.iter().enumerate().skip(1).filter(|(_, column)| column.wraps || column.same.is_some());
         let worth = |column: &Column| (table.columns[column.at].starts_with("name_"), column.same.is_some(), column.longest);
@@ -324,7 +336,7 @@ mod tests {
     fn a_cell_with_bars_stays_one_cell_of_a_markdown_table() {
         let mut table = Table::new(&["note", "kwh"]);
         table.rows.push(vec!["a|b\nc".into(), Cell::Real(1.5)]);
-        let row = drawn(&table, Format::Markdown, 200).lines().last().unwrap().to_owned();
+        let row = drawn(&table, Format::Markdown, &[], 200).lines().last().unwrap().to_owned();
         assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["|", "a\\|b", "c", "|", "1.5", "|"], "{row}");
     }
 
@@ -351,12 +363,12 @@ mod tests {
             tariff,
             Cell::Real(0.987),
         ]);
-        let (columns, left_out) = fitted(&table, 100);
+        let (columns, left_out) = fitted(&table, &[], 100);
         assert_eq!(left_out, ["name_en", "name_zh", "tariff"]);
         assert_eq!(columns.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 3, 4, 5, 6, 7, 8, 10]);
-        assert_eq!(fitted(&table, 200).1, [""; 0], "everything fits into 200, with texts wrapped");
+        assert_eq!(fitted(&table, &[], 200).1, [""; 0], "everything fits into 200, with texts wrapped");
         for width in [100, 200] {
-            let drawn = drawn(&table, Format::Table, width);
+            let drawn = drawn(&table, Format::Table, &[], width);
             for whole in ["-23 456 789.1", "765 432.1", "2026-01-01", "2026-01-31 23:45", "0.987"] {
                 assert!(drawn.contains(whole), "{whole}: {drawn}");
             }
@@ -383,7 +395,16 @@ mod tests {
             ];
             table.rows.push(row.into());
         }
-        assert_eq!(fitted(&table, 60).1, ["from (2026-01-01 in all rows)", "to (2026-02-01 in all rows)"]);
+        assert_eq!(fitted(&table, &[], 60).1, ["from (2026-01-01 in all rows)", "to (2026-02-01 in all rows)"]);
+    }
+
+    #[test]
+    fn what_people_want_first_stays() {
+        let mut table = Table::new(&["entity", "name_en", "baseline_kwh", "saved_kwh", "cv_rmse", "status"]);
+        table.rows.push(vec!["E-1".into(), "a works".into(), Cell::Real(20_000.0), Cell::Real(1_000.0), Cell::Real(0.1), "claimed".into()]);
+        let first = ["entity", "saved_kwh", "status"];
+        assert_eq!(fitted(&table, &first, 100).1, [""; 0]);
+        assert_eq!(fitted(&table, &first, 50).1, ["baseline_kwh", "cv_rmse"]);
     }
 
     #[test]
