@@ -89,15 +89,20 @@ pub const BY_HOUR: [Series; 4] = [
 ];
 
 /// The view cost for one hour, and 0 under each band that any version of the prices had in it: the tariff may have been another when it was sent. Of an hour
-/// that was restated under every band: of two restatements at one time of the clock only the second is kept.
-const COSTS: &str = "WITH step(ms) AS (VALUES (0), (300000), (600000), (900000), (1200000), (1500000), (1800000), (2100000), (2400000), (2700000), (3000000), (3300000)) \
+/// that was restated under every band: of two restatements at one time of the clock only the second is kept. An hour with one price comes from its roll-up,
+/// one whose price changes within it from its intervals.
+const COSTS: &str = "WITH step(ms) AS (VALUES (0), (300000), (600000), (900000), (1200000), (1500000), (1800000), (2100000), (2400000), (2700000), (3000000), (3300000)), \
+      priced(band, ucny_per_unit, tariff, carrier, whole) AS MATERIALIZED (SELECT p.band, p.ucny_per_unit, p.tariff, k.id, p.from_ts <= ?1 AND ?1 + 3600000 <= p.to_ts \
+        FROM carrier_row k CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > ?1 - 90000000 AND p.from_ts <= ?1 AND ?1 < p.to_ts AND p.recorded_to IS NULL WHERE k.carrier = ?3) \
     SELECT CASE band WHEN 0 THEN 'sharp' WHEN 1 THEN 'peak' WHEN 2 THEN 'flat' WHEN 3 THEN 'valley' WHEN 4 THEN 'deep_valley' ELSE 'unpriced' END, \
       SUM(bought) / (SELECT per_unit FROM carrier_row WHERE carrier = ?3), SUM(ncny) / 1e9, MAX(tariff) FROM ( \
-      SELECT p.band, i.quantity * s.bought AS bought, i.quantity * s.bought * p.ucny_per_unit AS ncny, p.tariff FROM entity_row e \
+      SELECT p.band, r.bought, r.bought * p.ucny_per_unit AS ncny, p.tariff FROM entity_row e \
+        CROSS JOIN priced p ON p.whole CROSS JOIN rollup_row r ON r.level = 1 AND r.ts = ?1 AND r.entity = e.id AND r.carrier = p.carrier WHERE e.entity = ?2 \
+      UNION ALL SELECT p.band, i.quantity * s.bought, i.quantity * s.bought * p.ucny_per_unit, p.tariff FROM entity_row e \
         CROSS JOIN carrier_row k ON k.carrier = ?3 CROSS JOIN share_row s ON s.entity = e.id CROSS JOIN channel_row c ON c.id = s.channel AND c.carrier = k.id \
         CROSS JOIN step CROSS JOIN interval_row i ON i.ts = ?1 + step.ms AND i.channel = s.channel \
         CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL \
-        WHERE e.entity = ?2 \
+        WHERE e.entity = ?2 AND NOT EXISTS (SELECT 1 FROM priced WHERE whole) \
       UNION ALL SELECT p.band, 0, CASE WHEN p.band < 5 THEN 0 END, NULL FROM carrier_row k \
         CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > ?1 - 90000000 AND p.from_ts < ?1 + 3600000 AND ?1 < p.to_ts WHERE k.carrier = ?3 \
       UNION ALL SELECT b.column1, 0, CASE WHEN b.column1 < 5 THEN 0 END, NULL FROM (VALUES (0), (1), (2), (3), (4), (5)) b WHERE EXISTS (SELECT 1 FROM carrier_row k \
