@@ -24,6 +24,8 @@ named! {
         /// What of production may rest outside of its shifts.
         Auxiliary = "auxiliary",
         HeatPump = "heat_pump",
+        /// Of burners: the oxygen left in their flue gas.
+        Combustion = "combustion",
     }
 }
 
@@ -35,7 +37,12 @@ impl AssetKind {
             AssetKind::Hvac | AssetKind::Boiler | AssetKind::Cooling | AssetKind::ChilledWater => "c",
             AssetKind::Battery | AssetKind::EvCharging => "kw",
             AssetKind::Compressor => "bar",
-            AssetKind::Lighting | AssetKind::Ventilation | AssetKind::IndoorLighting | AssetKind::Auxiliary | AssetKind::HeatPump => "pct",
+            AssetKind::Lighting
+            | AssetKind::Ventilation
+            | AssetKind::IndoorLighting
+            | AssetKind::Auxiliary
+            | AssetKind::HeatPump
+            | AssetKind::Combustion => "pct",
         }
     }
 }
