@@ -23,12 +23,14 @@ check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	$(MAKE) test
 
-# Seeds of harsh months, each verified, into benches/soak.md; years of savings against the truth into benches/trial.md.
+# Seeds of harsh months, each verified, into benches/soak.md; years of savings against the truth into benches/trial.md, and
+# regulated years into benches/promise.md.
 # SEEDS=2 DAYS=3 MONTHS=3 make soak is a short one.
 soak:
 	cargo build --release --locked --workspace --bins
 	benches/soak.sh
 	benches/trial.sh
+	benches/promise.sh
 
 # CPU seconds per million readings, CPU of a savings fit and a streaming hour, and bytes per meter.
 bench:

@@ -2,7 +2,7 @@
 //!
 //! Invariants: comfort lies within the limits, and the normal set point too. Set points, limits and rates are in the asset's own unit.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 
 use super::calendar::{DayType, DayTypes};
 use super::entity::named;
@@ -24,6 +24,8 @@ named! {
         /// What of production may rest outside of its shifts.
         Auxiliary = "auxiliary",
         HeatPump = "heat_pump",
+        /// Of burners: the oxygen left in their flue gas.
+        Combustion = "combustion",
     }
 }
 
@@ -35,7 +37,12 @@ impl AssetKind {
             AssetKind::Hvac | AssetKind::Boiler | AssetKind::Cooling | AssetKind::ChilledWater => "c",
             AssetKind::Battery | AssetKind::EvCharging => "kw",
             AssetKind::Compressor => "bar",
-            AssetKind::Lighting | AssetKind::Ventilation | AssetKind::IndoorLighting | AssetKind::Auxiliary | AssetKind::HeatPump => "pct",
+            AssetKind::Lighting
+            | AssetKind::Ventilation
+            | AssetKind::IndoorLighting
+            | AssetKind::Auxiliary
+            | AssetKind::HeatPump
+            | AssetKind::Combustion => "pct",
         }
     }
 }
@@ -81,6 +88,10 @@ pub struct Hours {
 
 impl Hours {
     pub const ALL_DAY: Hours = Hours { from: 0, to: 24 };
+
+    fn has(self, hour: i16) -> bool {
+        (i16::from(self.from)..i16::from(self.to)).contains(&hour)
+    }
 
     /// Reads `7-19`.
     #[must_use]
@@ -140,12 +151,24 @@ impl Asset {
     /// Whether it is in use at a local time.
     #[must_use]
     pub fn in_use(&self, local: DateTime, days: &DayTypes) -> bool {
-        let Hours { from, to } = match days.of(local.date()) {
+        self.hours_of(local.date(), days).has(local.hour().into())
+    }
+
+    /// Whole hours from the begin of a local hour to the next begin or end of its use, looked for up to the end of the next day.
+    #[must_use]
+    pub fn use_changes_in_h(&self, local: DateTime, days: &DayTypes) -> Option<i16> {
+        let (today, now) = (self.hours_of(local.date(), days), i16::from(local.hour()));
+        let next = local.date().tomorrow().map_or(today, |date| self.hours_of(date, days));
+        let used = |hour: i16| if hour < 24 { today.has(hour) } else { next.has(hour - 24) };
+        (now + 1..48).find(|hour| used(*hour) != used(now)).map(|hour| hour - now)
+    }
+
+    fn hours_of(&self, date: Date, days: &DayTypes) -> Hours {
+        match days.of(date) {
             DayType::Workday => self.hours[0],
             DayType::Saturday => self.hours[1],
             DayType::Sunday | DayType::Holiday => self.hours[2],
-        };
-        (i16::from(from)..i16::from(to)).contains(&i16::from(local.hour()))
+        }
     }
 
     /// What a set point has to be within.
@@ -157,6 +180,8 @@ impl Asset {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+
     use super::*;
 
     #[test]
@@ -166,6 +191,41 @@ mod tests {
             [("7-19", hours(7, 19)), ("0-24", hours(0, 24)), ("0-0", hours(0, 0)), ("19-7", None), ("7", None), ("7-25", None), ("", None)];
         for (text, wanted) in cases {
             assert_eq!(Hours::parse(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_next_begin_or_end_of_a_use_is_looked_for_up_to_tomorrow_night() {
+        let lamp = Asset {
+            id: "a".into(),
+            entity: "E-1".into(),
+            kind: AssetKind::IndoorLighting,
+            unit: "pct".into(),
+            limits: Band { min: 50.0, max: 100.0 },
+            comfort: Band { min: 85.0, max: 100.0 },
+            normal: None,
+            dwell_ms: 0,
+            rate_per_h: None,
+            hours: [Hours::ALL_DAY; 3],
+            mode: Mode::Automatic,
+            programme: false,
+            storing: Storing::default(),
+        };
+        // Friday and Saturday, the second and third of January 2026; Sundays never.
+        let hours = |[from, to]: [u8; 2]| Hours { from, to };
+        let (day, never) = ([7, 19], [0, 0]);
+        let cases = [
+            ("before its begin", day, never, 5, Some(2)),
+            ("up to its end", day, never, 7, Some(12)),
+            ("tomorrow not at all", day, never, 20, None),
+            ("tomorrow", day, day, 20, Some(11)),
+            ("into tomorrow", [7, 24], [0, 3], 20, Some(7)),
+            ("always", [0, 24], [0, 24], 20, None),
+        ];
+        for (claim, workday, saturday, hour, wanted) in cases {
+            let asset = Asset { hours: [workday, saturday, never].map(hours), ..lamp.clone() };
+            let local = date(2026, 1, 2).at(hour, 30, 0, 0);
+            assert_eq!(asset.use_changes_in_h(local, &DayTypes::default()), wanted, "{claim}");
         }
     }
 }

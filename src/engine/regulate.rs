@@ -13,7 +13,7 @@ use crate::domain::tariff::Band;
 use crate::domain::units::{HOUR_MS, MINUTE_MS, Millis, SECOND_MS};
 use crate::domain::zone::ClockMode;
 use crate::lines::Field;
-use crate::regulation::desk::{Asker, HOLD_HOURS_MAX, Move, Order, Place, Reply, Stage, UNANSWERED_MS};
+use crate::regulation::desk::{self, Asker, HOLD_HOURS_MAX, Move, Order, Place, Reply, Stage, UNANSWERED_MS};
 use crate::regulation::guard;
 use crate::regulation::rules::{self, Situation};
 use crate::store::batch::Batch;
@@ -136,6 +136,7 @@ impl Engine {
         let outdoor_c = self.store.outdoor_c(now.plus_ms(-HOURS_BACK_MS), now)?;
         let lead = jiff::SignedDuration::from_secs_f64(3600.0 * rules::lead_hours(outdoor_c));
         let (local, soon) = (tz.to_datetime(at), tz.to_datetime(at.saturating_add(lead).unwrap_or(at)));
+        let into_hour_ms = i64::from(local.minute()) * MINUTE_MS + i64::from(local.second()) * SECOND_MS;
         let spans = self.in_force.tariff.day(Carrier::Electricity, now, &mut self.calendar);
         let band = spans.iter().find(|span| span.from <= now && now < span.to).map_or(Band::Unpriced, |span| span.band);
         let programme = self.regulation.programme;
@@ -143,12 +144,14 @@ impl Engine {
             let place = &mut self.regulation.places[index];
             let days = zone.day_types();
             let in_use = asset.in_use(local, days) || (asset.kind == AssetKind::Hvac && asset.in_use(soon, days));
+            let use_changes_in_ms = asset.use_changes_in_h(local, days).map_or(i64::MAX, |hours| i64::from(hours) * HOUR_MS - into_hour_ms);
+            let until = desk::valid_until(asset, use_changes_in_ms, now);
             let value = place.standing(now).value;
             let wish = match plans[index] {
                 Planned::SetPoint(planned) => planned.map(|value| rules::Wish { value, reason: PLANNED }),
                 Planned::Nothing => rules::wish(asset, &Situation { local, in_use, value, day_c, outdoor_c, band }),
             };
-            if let Some(order) = place.decide(asset, wish.as_ref(), (self.regulation.stopped, in_use), now) {
+            if let Some(order) = place.decide(asset, wish.as_ref(), (self.regulation.stopped, in_use), (now, until)) {
                 let entry = said(asset, order, "rules", now);
                 self.regulation.note(index, entry);
             }
@@ -330,8 +333,10 @@ impl Engine {
             }
             Wish::Hold(_, value, hours) => {
                 let value = guard::person(asset, *value)?;
-                place.holds = Some((value, now.plus_ms((*hours).clamp(1, HOLD_HOURS_MAX) * HOUR_MS)));
-                Some(place.issue(asset, Some(value), (Asker::Operator, reason), now))
+                let held = now.plus_ms((*hours).clamp(1, HOLD_HOURS_MAX) * HOUR_MS);
+                place.holds = Some((value, held));
+                let until = held.min(desk::valid_until(asset, i64::MAX, now));
+                Some(place.issue(asset, Some(value), (Asker::Operator, reason), (now, until)))
             }
             Wish::Approve(_) => place.approve(now),
             Wish::Mode(_, mode) => {

@@ -64,6 +64,7 @@ pub fn wish(asset: &Asset, situation: &Situation) -> Option<Wish> {
             let reason = if situation.in_use { "in use: what its users need" } else { "out of use: the least" };
             Some(Wish { value: band.min, reason })
         }
+        AssetKind::Combustion => Some(Wish { value: band.min, reason: "the least air that burns the gas" }),
         AssetKind::Cooling => Some(Wish { value: band.max, reason: "the warmest air that the machines are made for" }),
         AssetKind::ChilledWater => situation.outdoor_c.map(|outdoor_c| chilled_water(asset, band, outdoor_c)),
         AssetKind::Auxiliary => (!situation.in_use).then_some(Wish { value: band.min, reason: "between shifts: only what has to stay on" }),
@@ -249,6 +250,8 @@ mod tests {
     fn machines_and_stations_follow_the_weather() {
         let servers = of_kind(AssetKind::Cooling, (18.0, 27.0), (18.0, 25.0));
         assert_eq!(value(&servers, &situation()), Some(25.0));
+        let burners = of_kind(AssetKind::Combustion, (2.0, 8.0), (2.5, 8.0));
+        assert_eq!(value(&burners, &situation()), Some(2.5));
         let chiller = Asset { normal: Some(7.0), ..of_kind(AssetKind::ChilledWater, (5.0, 12.0), (5.0, 10.0)) };
         let pump = of_kind(AssetKind::HeatPump, (0.0, 100.0), (0.0, 100.0));
         let cases = [

@@ -99,17 +99,19 @@ impl Outcome {
         self.without.sum(value) - self.with.sum(value)
     }
 
-    /// Emissions of both runs, own photovoltaics counted as if what they gave had been bought: what control and fuel switch did to them, kg.
+    /// Emissions of both runs, all electricity that was used counted as bought: what control and fuel switch did to them, kg. The factor is that of the run without,
+    /// in which nothing leaves the zone.
     #[must_use]
     pub fn without_sun_kg(&self) -> (f64, f64) {
-        let bought_kg = |side: &Side| {
-            let generated_kwh = -side.flow("photovoltaic", &["inverter"]);
-            let electricity = side.sums.get("electricity").copied().unwrap_or_default();
-            let bought_kwh = electricity.quantity - generated_kwh;
-            let kg_per_kwh = if bought_kwh > 0.0 { electricity.kg_co2e / bought_kwh } else { 0.0 };
-            side.sum(|sum| sum.kg_co2e) + generated_kwh * kg_per_kwh
+        let electricity = |side: &Side| side.sums.get("electricity").copied().unwrap_or_default();
+        let before = electricity(&self.without);
+        let bought_kwh = before.quantity + self.without.flow("photovoltaic", &["inverter"]);
+        let kg_per_kwh = if bought_kwh > 0.0 { before.kg_co2e / bought_kwh } else { 0.0 };
+        let used_kg = |side: &Side| {
+            let used = electricity(side);
+            side.sum(|sum| sum.kg_co2e) - used.kg_co2e + used.quantity * kg_per_kwh
         };
-        (bought_kg(&self.without), bought_kg(&self.with))
+        (used_kg(&self.without), used_kg(&self.with))
     }
 
     #[must_use]
@@ -146,6 +148,9 @@ impl Outcome {
     }
 }
 
+/// What a boiler station's heat pumps take.
+const PUMPS: &[&str] = &["heat_pump", "waste_heat_pump"];
+
 /// The action that a flow of electricity or gas belongs to.
 fn action(table: &str, name: &str) -> Option<&'static str> {
     match (table, name) {
@@ -153,7 +158,7 @@ fn action(table: &str, name: &str) -> Option<&'static str> {
         ("building", "fans") => Some("ventilation"),
         ("building", "lighting") => Some("indoor_lighting"),
         ("compressor", _) => Some("compressed_air"),
-        ("line", "auxiliary") => Some("auxiliaries"),
+        ("line", "auxiliary") | ("building", "sockets") => Some("auxiliaries"),
         ("data_centre", "cooling") => Some("server_cooling"),
         ("street_lighting", _) => Some("outdoor_lighting"),
         ("charging", _) => Some(CHARGING),
@@ -171,10 +176,9 @@ fn parts(without: &Side, with: &Side) -> Parts {
         }
     }
     // What is made of bought energy is worth what its maker took for it in the run without; so much for its users, the rest is the maker's own.
-    for (table, fuel, power, (users, own)) in [
-        ("boiler", &["gas_1", "gas_2"][..], "pumps", ("heat", "flow_temperature")),
-        ("chiller", &[][..], "electricity", ("cold", "chilled_water")),
-    ] {
+    for (table, fuel, power, (users, own)) in
+        [("boiler", &["gas_1", "gas_2"][..], "pumps", ("heat", "boilers")), ("chiller", &[][..], "electricity", ("cold", "chilled_water"))]
+    {
         let models: Vec<&str> =
             without.flows.iter().filter(|flow| flow.table == table && flow.name == "made").map(|flow| flow.model.as_str()).collect();
         let (mut for_users, mut for_makers) = (0.0, 0.0);
@@ -184,14 +188,13 @@ fn parts(without: &Side, with: &Side) -> Parts {
             };
             let taken = |side: &Side| {
                 of(side, fuel) * per_m3
-                    + of(side, &[power, "heat_pump"]) * per_kwh
+                    + (of(side, &[power]) + of(side, PUMPS)) * per_kwh
                     + if table == "chiller" { of(side, &["pumps"]) * per_kwh } else { 0.0 }
             };
             let made = of(without, &["made"]);
             let worth = if made > 0.0 { taken(without) / made } else { 0.0 };
             let demanded = (made - of(with, &["made"])) * worth;
-            let switched = (of(with, &["pumped"]) - of(without, &["pumped"])) * worth
-                - (of(with, &["heat_pump"]) - of(without, &["heat_pump"])) * per_kwh;
+            let switched = (of(with, &["pumped"]) - of(without, &["pumped"])) * worth - (of(with, PUMPS) - of(without, PUMPS)) * per_kwh;
             *parts.entry(FUEL_SWITCH).or_default() += switched;
             for_users += demanded;
             for_makers += taken(without) - taken(with) - demanded - switched;
@@ -243,6 +246,7 @@ mod tests {
                 ("boiler", "h", "pumps", 50.0),
                 ("boiler", "h", "made", 100.0),
                 ("boiler", "h", "heat_pump", 0.0),
+                ("boiler", "h", "waste_heat_pump", 0.0),
                 ("boiler", "h", "pumped", 0.0),
             ],
         );
@@ -257,7 +261,8 @@ mod tests {
                 ("boiler", "h", "gas_2", 0.0),
                 ("boiler", "h", "pumps", 45.0),
                 ("boiler", "h", "made", 90.0),
-                ("boiler", "h", "heat_pump", 100.0),
+                ("boiler", "h", "heat_pump", 70.0),
+                ("boiler", "h", "waste_heat_pump", 30.0),
                 ("boiler", "h", "pumped", 40.0),
             ],
         );
@@ -268,7 +273,7 @@ mod tests {
         // 40 GJ are worth 50 tce and took 10.
         close(FUEL_SWITCH, 40.0);
         // Taken 125 and 55 + 14.5; 12.5 less was asked for, 40 were switched.
-        close("flow_temperature", 3.0);
+        close("boilers", 3.0);
         let total = outcome.saved(|sum| sum.tce_calorific);
         assert!((total - 59.2).abs() < 1e-9 && (outcome.parts.values().sum::<f64>() - total).abs() < 1e-9);
         assert!((outcome.control_tce() - 19.2).abs() < 1e-9);

@@ -138,8 +138,8 @@ fn a_restarted_collector_sends_what_is_valid_and_nothing_older() {
     assert_eq!(scene.commands(), [first.clone(), first.clone()]);
     collector.kill_9();
     let collector = scene.collector();
-    // The command was valid for two hours.
-    scene.fleet.clock(&at(121));
+    // The command was valid for twelve hours.
+    scene.fleet.clock(&at(12 * 60 + 1));
     let sent = scene.commands();
     let (id, _) = &sent[2];
     assert!(sent.len() == 3 && *id != first.0, "{sent:?}");
@@ -207,7 +207,7 @@ fn advice_is_only_written_down_and_a_proposal_waits_for_a_person() {
         }
         assert_eq!(scene.commands(), []);
         let stage = if mode == "advise" { "advised" } else { "proposed" };
-        assert_eq!(scene.at_stage(stage), 2, "{mode}");
+        assert_eq!(scene.at_stage(stage), 1, "{mode}");
         let (code, told) = scene.regulate(&["approve", "air-1"]);
         assert_eq!(code, Some(0), "{told}");
         scene.fleet.clock(&at(61));

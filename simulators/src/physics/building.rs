@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::draws::{Draws, Stream};
+use super::energy_station::warmer_water;
 use super::measures::Kind;
 use super::model::Model;
 use super::moment::{Moment, month_day, within};
@@ -86,6 +87,10 @@ pub struct BuildingPlan {
     pub ventilation: Option<String>,
     /// Light, per cent of what the plan burns.
     pub lights: Option<String>,
+    /// Sockets, per cent of what stays on while nobody is in.
+    pub sockets: Option<String>,
+    /// Chilled water of its own chiller, °C.
+    pub chiller: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -233,7 +238,8 @@ impl Model for Building {
         let share = |asset: Option<&str>| moment.controls.set_point(asset).map_or(1.0, |pct| pct / 100.0);
         let (air_flow, light) = (share(self.plan.ventilation.as_deref()), share(self.plan.lights.as_deref()));
         let lighting_w_m2 = kind.lighting_w_m2 * on * daylight * light;
-        let sockets_w_m2 = kind.sockets_w_m2 * on;
+        let standby = kind.standby * share(self.plan.sockets.as_deref());
+        let sockets_w_m2 = kind.sockets_w_m2 * (standby + (1.0 - standby) * presence);
         let gains_w_m2 = 0.8 * (lighting_w_m2 + sockets_w_m2)
             + kind.machine_heat_w_m2 * presence
             + PERSON_W * self.people * presence / self.floor_m2
@@ -257,7 +263,8 @@ impl Model for Building {
         let kitchen_gas = if self.plan.gas { kitchen_m3_day / 10.0 * person_hours } else { 0.0 };
         let leak_l = if self.leaking(moment.day) { LEAK_L_PERSON_H * self.people * moment.hours } else { 0.0 };
 
-        flows[0] = if self.plan.cooling == Cooling::Chiller { cold_kwh / cop_cooling(moment.temperature_c) } else { 0.0 };
+        let cop = cop_cooling(moment.temperature_c) * warmer_water(moment.controls.set_point(self.plan.chiller.as_deref()));
+        flows[0] = if self.plan.cooling == Cooling::Chiller { cold_kwh / cop } else { 0.0 };
         flows[1] = if self.plan.heating == Heating::HeatPump { heat_kwh / cop_heating(moment.temperature_c) } else { 0.0 };
         flows[2] = kwh(fans_w_m2);
         flows[3] = kwh(lighting_w_m2);

@@ -8,7 +8,7 @@ use super::fault::Faults;
 use super::keys::{self, Keys};
 
 const FILE: &str = "assets.toml";
-const KINDS: [(&str, ()); 12] = [
+const KINDS: [(&str, ()); 13] = [
     ("hvac", ()),
     ("battery", ()),
     ("ev_charging", ()),
@@ -21,6 +21,7 @@ const KINDS: [(&str, ()); 12] = [
     ("chilled_water", ()),
     ("auxiliary", ()),
     ("heat_pump", ()),
+    ("combustion", ()),
 ];
 const COMMISSIONED: [(&str, ()); 1] = [("programme", ())];
 const MODES: [(&str, ()); 3] = [("advise", ()), ("approve", ()), ("automatic", ())];
