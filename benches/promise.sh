@@ -31,7 +31,7 @@ rows() {
       -v verified="$(grep -q 'do not hold against the truth' "$keep/$seed.log" && echo NO || echo yes)" \
       '{ saved[$1] = $5; pct[$1] = $6; without[$1] = $3; with[$1] = $4; claimed[$1] = $7; half[$1] = $8; covered[$1] = $9 == "true" ? "yes" : "no" }
       function claim(figure, per) { return sprintf("%.0f ± %.0f of %.0f | %s", claimed[figure] / per, half[figure] / per, saved[figure] / per, covered[figure]) }
-      END { printf "| %d | %s | %.2f | %.2f | %.2f | %.2f | %.1f | %.0f → %.0f | %.1e | %s | %s | %d | %d | %s |\n", seed, verified,
+      END { printf "| %d | %s | %.2f | %.2f | %.2f | %.2f | %.1f | %.0f → %.0f | %.2g | %s | %s | %d | %d | %s |\n", seed, verified,
         pct["control"] + pct["part_fuel_switch"], pct["control"], pct["carbon_location"], pct["cost_energy"], saved["own_photovoltaics"] / 1e6,
         without["out_of_comfort"], with["out_of_comfort"], saved["goods_lost_at_most"], claim("energy_calorific", 1), claim("carbon_without_photovoltaics", 1000),
         saved["commands_sent"], saved["commands_refused"], cpu }' "$keep/$seed.figures.csv"

@@ -27,9 +27,13 @@ struct Scene {
 
 impl Scene {
     fn set(mode: &str) -> Scene {
+        Scene::of(&format!("{AIR}mode = \"{mode}\"\n"))
+    }
+
+    fn of(assets: &str) -> Scene {
         let folder = folder();
         let zone = zone::write(folder.path(), &[meter("a")], "");
-        std::fs::write(zone.join("assets.toml"), format!("{AIR}mode = \"{mode}\"\n")).unwrap();
+        std::fs::write(zone.join("assets.toml"), assets).unwrap();
         let broker = Mosquitto::start();
         let fleet = Publisher::connect(broker.port(), ZONE);
         Scene { zone, data: folder.path().join("data"), broker, fleet, folder }
@@ -145,6 +149,21 @@ fn a_restarted_collector_sends_what_is_valid_and_nothing_older() {
     assert!(sent.len() == 3 && *id != first.0, "{sent:?}");
     collector.stop();
     assert_eq!(audit(&scene.data).0, Some(0));
+}
+
+#[test]
+fn a_command_holds_for_twelve_hours_at_most_and_a_quarter_beyond_the_use_of_its_asset() {
+    for (hours, wanted) in
+        [("0-24", "2026-01-05T12:20:00+08:00"), ("0-3", "2026-01-05T03:15:00+08:00"), ("6-22", "2026-01-05T06:15:00+08:00")]
+    {
+        let scene = Scene::of(&format!("{AIR}mode = \"automatic\"\nhours = \"{hours}\"\n"));
+        let mut fleet = scene.fleet;
+        let collector = Collector::start(&scene.zone, &scene.data, &scene.broker.url());
+        fleet.clock(&at(20));
+        let command: Value = serde_json::from_str(&fleet.heard("asset/air-1/command")[0]).unwrap();
+        assert_eq!(command["until"], wanted, "{hours}");
+        collector.stop();
+    }
 }
 
 #[test]
