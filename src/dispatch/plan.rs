@@ -14,6 +14,8 @@ pub const VARIABLES_MAX: usize = 10_000;
 const NODES_MAX: u64 = 500;
 /// A plan within this share of the best one is good enough where batches are chosen.
 const GAP: f64 = 1e-4;
+/// What a kW above [`Steps::charge_below_kw`] costs, CNY: more than an hour of any price is worth, so that it comes only where something is due.
+const ABOVE_CNY_PER_KW: f64 = 10.0;
 /// What is off a bound by no more than this share of a thousand kWh is the solver's arithmetic.
 const TOLERANCE_KWH: f64 = 1e-3;
 
@@ -30,15 +32,16 @@ pub struct Steps {
     pub load_kw: Vec<f64>,
     /// The highest quarter of an hour above the step's mean, kW: it makes the peak, not the mean.
     pub excess_kw: Vec<f64>,
-    /// Storages that may also give are charged only as long as what is bought stays below this, mean kW; infinite where nothing bounds it.
+    /// What is held (see [`Storage::held`]) is charged only as long as what is bought stays below this, mean kW, or because it is due; infinite where nothing
+    /// bounds it.
     pub charge_below_kw: Vec<f64>,
     /// The month's peak so far that holds for each step, kW, as a position in [`Problem::peaks_kw`].
     pub month: Vec<usize>,
 }
 
-/// A battery, or vehicles at their posts.
+/// A battery, vehicles at their posts, or work that may wait.
 ///
-/// The energy of vehicles is counted from what the horizon begins with: a ceiling that rises as they come, a floor that has risen as they leave.
+/// The energy of vehicles and of work is counted from what the horizon begins with: a ceiling that rises as they come, a floor that has risen as they leave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Storage {
     /// At the terminal.
@@ -53,6 +56,8 @@ pub struct Storage {
     pub ceiling_kwh: Vec<f64>,
     /// What a kWh that is stored at the end is worth, CNY.
     pub worth_cny_per_kwh: f64,
+    /// Whether its charging is held below a peak.
+    pub held: bool,
 }
 
 /// Heat that a boiler or a heat pump makes.
@@ -140,9 +145,10 @@ pub fn solve(problem: &Problem, last_resort: Duration) -> Result<Plan, Failure> 
         program.add_constraint(&drawn, ComparisonOp::Le, -steps.load_kw[step]);
         let month = steps.month[step];
         program.add_constraint([(bought, 1.0), (peaks[month], -1.0)], ComparisonOp::Le, problem.peaks_kw[month] - steps.excess_kw[step]);
-        let charged = std::mem::take(&mut charging[step]);
+        let mut charged = std::mem::take(&mut charging[step]);
         let room_kw = steps.charge_below_kw[step] - steps.load_kw[step];
         if !charged.is_empty() && room_kw.is_finite() {
+            charged.push((program.add_var(ABOVE_CNY_PER_KW, (0.0, f64::INFINITY)), -1.0));
             program.add_constraint(&charged, ComparisonOp::Le, room_kw.max(0.0));
         }
     }
@@ -180,7 +186,7 @@ struct Model {
     program: Program,
     /// Of each step: what the zone draws by it, in kW per unit of a variable.
     drawn: Vec<Vec<(Variable, f64)>>,
-    /// Of each step: the charging of storages that may also give.
+    /// Of each step: the charging of what is held.
     charging: Vec<Vec<(Variable, f64)>>,
     /// Of each storage and step: charging, and giving where it can.
     storages: Vec<Vec<(Variable, Option<Variable>)>>,
@@ -224,7 +230,7 @@ impl Model {
             self.program.add_constraint(&balance, ComparisonOp::Eq, from);
             self.drawn[step].push((charge, 1.0));
             self.drawn[step].extend(give.map(|give| (give, -1.0)));
-            self.charging[step].extend(give.map(|_| (charge, 1.0)));
+            self.charging[step].extend(storage.held.then_some((charge, 1.0)));
             flows.push((charge, give));
             before = Some(after);
         }

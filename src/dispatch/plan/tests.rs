@@ -27,6 +27,7 @@ fn battery(steps: usize, one_way_efficiency: f64) -> Storage {
         floor_kwh: vec![0.0; steps],
         ceiling_kwh: vec![150.0; steps],
         worth_cny_per_kwh: 0.0,
+        held: true,
     }
 }
 
