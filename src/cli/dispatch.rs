@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{self, Format};
 use super::{CliError, start_log};
-use crate::dispatch::site::{ACCOUNT_CNY_PER_T, CARBON_CNY_PER_T, Carbon};
+use crate::dispatch::site::CARBON_CNY_PER_T;
 use crate::store::read::{Cell, Table};
 use crate::trial::dispatch::outcome::Outcome;
 use crate::trial::dispatch::{self, Options, Strategy};
@@ -27,22 +27,25 @@ pub struct Arguments {
     /// What a tonne of CO2 costs in a plan by the synthetic hourly shape, CNY.
     #[arg(long, value_name = "CNY", default_value_t = CARBON_CNY_PER_T)]
     carbon_price: f64,
-    /// What a tonne by the annual factor weighs beside that, CNY.
-    #[arg(long, value_name = "CNY", default_value_t = ACCOUNT_CNY_PER_T)]
-    carbon_weight: f64,
+    /// Batteries lose what pays; otherwise no more than heat pumps spare, so that carbon by the annual factor does not rise.
+    #[arg(long)]
+    carbon_may_rise: bool,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
 
 pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
     start_log("warn", false);
-    for (name, cny) in [("--carbon-price", arguments.carbon_price), ("--carbon-weight", arguments.carbon_weight)] {
-        if !cny.is_finite() || cny < 0.0 {
-            return Err(CliError::Usage(format!("{name} is {cny}, wanted 0 or more")));
-        }
+    if !arguments.carbon_price.is_finite() || arguments.carbon_price < 0.0 {
+        return Err(CliError::Usage(format!("--carbon-price is {}, wanted 0 or more", arguments.carbon_price)));
     }
-    let carbon = Carbon::per_t(arguments.carbon_price, arguments.carbon_weight);
-    let options = Options { zone: &arguments.zone, seed: arguments.seed, months: arguments.months, carbon };
+    let options = Options {
+        zone: &arguments.zone,
+        seed: arguments.seed,
+        months: arguments.months,
+        carbon_cny_per_kg: arguments.carbon_price / KG_PER_T,
+        spares_what_it_loses: !arguments.carbon_may_rise,
+    };
     let style = ProgressStyle::with_template("dispatch {bar:40} {pos}/{len} hours, {eta} left");
     let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let outcomes = dispatch::run(&options, |played, hours| {

@@ -106,7 +106,11 @@ fn read_pumping(file: &mut TomlFile, asset: &mut Table<'_>) -> Option<Pumping> {
         None => Some(default),
     };
     let (of_carnot, efficiency) = (share("cop_of_carnot_pct", None), share("boiler_efficiency_pct", Some(known.boiler_efficiency)));
-    Some(Pumping { of_carnot: of_carnot?, boiler_efficiency: efficiency?? })
+    let heat = match file.optional(asset, "heat_kw") {
+        Some(cell) => file.float(&cell, f64::MIN_POSITIVE, f64::MAX).map(Some),
+        None => Some(None),
+    };
+    Some(Pumping { of_carnot: of_carnot?, heat_kw: heat?, boiler_efficiency: efficiency?? })
 }
 
 /// The optional keys.
@@ -213,8 +217,8 @@ mod tests {
         assert_eq!(faults, []);
         let wanted = Storing { capacity_kwh: Some(8000.0), round_trip: 0.9, charge: Band { min: 0.2, max: 0.8 }, stay_h: 1.5, done_by: 6 };
         assert_eq!(found[0].storing, wanted);
-        let (found, _) = assets(&format!("{NEEDED}cop_of_carnot_pct = 45\n"));
-        assert_eq!(found[0].pumping, Pumping { of_carnot: Some(0.45), boiler_efficiency: 0.9 });
+        let (found, _) = assets(&format!("{NEEDED}cop_of_carnot_pct = 45\nheat_kw = 7000\n"));
+        assert_eq!(found[0].pumping, Pumping { of_carnot: Some(0.45), heat_kw: Some(7000.0), boiler_efficiency: 0.9 });
         let bad = "capacity_kwh = 0\nround_trip_pct = 101\ncharge_min_pct = 50\ncharge_max_pct = 40\nstay_minutes = -1\n";
         let (found, mut faults) = assets(&format!("{NEEDED}{bad}"));
         faults.sort_unstable();

@@ -6,19 +6,15 @@
 use std::time::Duration;
 
 use super::forecast::{self, Hour, Past};
-use super::heat::Pump;
+use super::heat::{First, Pump};
 use super::outlook::Outlook;
-use super::plan::{self, Failure, Problem, Storage};
+use super::plan::{self, Failure, Plan, Problem, Spare, Steps, Storage};
 use super::pool::Pools;
 use crate::domain::assets::{Asset, Band};
 use crate::domain::units::DAY_MS;
 
 /// What a tonne of CO2 costs in a plan, CNY, by the hourly shape: assumed, about what the national carbon market has paid since 2024.
 pub const CARBON_CNY_PER_T: f64 = 80.0;
-/// What a tonne by the annual factor weighs beside that, CNY: so much that what batteries lose is no more than what heat pumps spare by resting where boilers emit less. It keeps
-/// the year's carbon from rising, and is no price that anybody pays.
-pub const ACCOUNT_CNY_PER_T: f64 = 9000.0;
-const KG_PER_T: f64 = 1000.0;
 /// The most batteries, groups of vehicles and works of a plan: half a second of the processor's time. More are planned in pools of those that are alike.
 pub const STORAGES_MAX: usize = 40;
 /// A plan that takes longer by the wall clock is no plan.
@@ -72,28 +68,6 @@ pub struct Batch {
     pub waiting_kwh: f64,
 }
 
-/// What carbon weighs in a plan, CNY/kg: by the hourly shape, and by the annual factor.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Carbon {
-    pub by_shape: f64,
-    pub by_year: f64,
-}
-
-impl Carbon {
-    /// From CNY per tonne.
-    #[must_use]
-    pub fn per_t(by_shape: f64, by_year: f64) -> Carbon {
-        Carbon { by_shape: by_shape / KG_PER_T, by_year: by_year / KG_PER_T }
-    }
-
-    /// Whether a heat pump goes first in an hour of this outlook.
-    #[must_use]
-    pub fn pumps(&self, pump: &Pump, outlook: &Outlook, step: usize) -> bool {
-        let Outlook { steps, kg_per_kwh, .. } = outlook;
-        pump.goes_first(steps.price[step] + self.by_shape * steps.carbon[step] + self.by_year * kg_per_kwh, self.by_shape + self.by_year)
-    }
-}
-
 /// Everything a plan is made of. All past hours are over, and in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
@@ -107,7 +81,9 @@ pub struct Site {
     pub vehicles: Vec<Vehicles>,
     pub batches: Vec<Batch>,
     pub pumps: Vec<Pump>,
-    pub carbon: Carbon,
+    pub carbon_cny_per_kg: f64,
+    /// Whether batteries lose no more than heat pumps spare, by the annual factor, so that a plan never brings carbon up.
+    pub spares_what_it_loses: bool,
     /// The highest quarter of an hour that was bought in this month, and in the last weeks, kW.
     pub peak_kw: f64,
     pub recent_peak_kw: f64,
@@ -122,8 +98,8 @@ pub struct Wishes {
     pub vehicles: Vec<Option<f64>>,
     /// The cap of each work, kW; none where it is done as fast as it comes.
     pub batches: Vec<Option<f64>>,
-    /// Whether each heat pump goes before its boilers.
-    pub pumps: Vec<bool>,
+    /// The share of what each heat pump can give that goes before its boilers.
+    pub pumps: Vec<f64>,
 }
 
 /// Why there are no wishes.
@@ -147,13 +123,13 @@ impl Site {
             let pooled_kw: Vec<f64> = plan.storage_kw.iter().map(|powers| powers[step]).collect();
             let before = stored.clone();
             let powers = pools.powers(&problem.storages, &pooled_kw, (step, problem.steps.hours[step]), &mut stored);
-            self.told(&problem, step, (&powers, &before))
+            self.told((&problem, &plan), step, (&powers, &before))
         });
         Ok(told.collect())
     }
 
     /// What the powers of a step mean for each asset; `stored_kwh` is what each storage holds at its begin.
-    fn told(&self, problem: &Problem, step: usize, (powers, stored_kwh): (&[f64], &[f64])) -> Wishes {
+    fn told(&self, (problem, plan): (&Problem, &Plan), step: usize, (powers, stored_kwh): (&[f64], &[f64])) -> Wishes {
         let whole = |kw: &f64| (kw / STEP_KW).round() * STEP_KW;
         let (batteries, rest) = powers.split_at(self.batteries.len());
         let (vehicles, batches) = rest.split_at(self.vehicles.len());
@@ -162,24 +138,23 @@ impl Site {
             let there = (problem.storages[index].ceiling_kwh[step] - stored_kwh[index]) / problem.steps.hours[step];
             Some(whole(kw)).filter(|cap| *cap + STEP_KW < there)
         };
+        let hours = problem.steps.hours.len();
         let (from_vehicles, from_batches) = (self.batteries.len(), self.batteries.len() + self.vehicles.len());
         Wishes {
             batteries: batteries.iter().map(whole).collect(),
             vehicles: vehicles.iter().zip(from_vehicles..).map(cap).collect(),
             batches: batches.iter().zip(from_batches..).map(cap).collect(),
-            pumps: self.pumps.iter().map(|pump| self.carbon.pumps(pump, &self.outlook, step)).collect(),
+            pumps: shares(&self.firsts(&problem.steps), plan, (step, hours)),
         }
     }
 
     /// The problem from now on; none without enough of a past.
     #[must_use]
     pub fn problem(&self) -> Option<Problem> {
-        let Outlook { hours, steps, months, peak_cny_per_kw, kg_per_kwh } = &self.outlook;
+        let Outlook { hours, steps, months, peak_cny_per_kw, .. } = &self.outlook;
         let (load, sun) = (forecast::load(&self.load, hours)?, forecast::sun(&self.sun, hours)?);
         let bought: Vec<Past> = self.load.iter().zip(&self.sun).map(|(load, sun)| Past { kw: load.kw - sun.kw, ..*load }).collect();
         let (spread, excess) = (forecast::spread(&bought, hours)?, forecast::usual(&self.excess, hours));
-        let mut steps = steps.clone();
-        steps.price.iter_mut().for_each(|price| *price += self.carbon.by_year * kg_per_kwh);
         // What is left at the end saves buying at the horizon's mean price.
         let worth = steps.price.iter().sum::<f64>() / steps.price.len() as f64;
         let mut storages: Vec<Storage> = self.batteries.iter().map(|battery| battery.storage(steps.hours.len(), worth)).collect();
@@ -193,6 +168,7 @@ impl Site {
             storages.push(batch.storage(hours, &steps.hours, worth));
             come_kw.iter_mut().zip(&batch.come_kw).for_each(|(sum, kw)| *sum += kw);
         }
+        let mut steps = steps.clone();
         // Without anybody's hand, work done as it comes.
         let untouched: Vec<f64> = (0..hours.len()).map(|step| load[step] - sun[step] + vehicles_kw[step]).collect();
         steps.load_kw = (0..hours.len()).map(|step| load[step] - sun[step] - come_kw[step]).collect();
@@ -206,8 +182,16 @@ impl Site {
         steps.excess_kw = excess.iter().zip(&spread).map(|(excess, deviation)| excess + DEVIATIONS * deviation).collect();
         let expected = PEAK_SHARE * self.recent_peak_kw;
         let peaks_kw: Vec<f64> = (0..months.len()).map(|month| if month == 0 { self.peak_kw.max(expected) } else { expected }).collect();
-        let (carbon_cny_per_kg, peak_cny_per_kw) = (self.carbon.by_shape, *peak_cny_per_kw);
-        Some(Problem { steps, storages, carbon_cny_per_kg, peak_cny_per_kw, peaks_kw, ..Problem::default() })
+        let firsts = self.firsts(&steps);
+        let losses_kwh_max = self.spares_what_it_loses.then(|| firsts.iter().map(|(_, spared_kwh)| spared_kwh).sum());
+        let (spares, peak_cny_per_kw) = (spares(&firsts), *peak_cny_per_kw);
+        let carbon_cny_per_kg = self.carbon_cny_per_kg;
+        Some(Problem { steps, storages, carbon_cny_per_kg, peak_cny_per_kw, peaks_kw, spares, losses_kwh_max, ..Problem::default() })
+    }
+
+    /// Of each heat pump in each step, one after another.
+    fn firsts(&self, steps: &Steps) -> Vec<(First, f64)> {
+        firsts(&self.pumps, steps, (self.outlook.kg_per_kwh, self.carbon_cny_per_kg))
     }
 
     /// The highest quarter of an hour of this month as it would have been without anybody's hand, kW.
@@ -313,6 +297,39 @@ fn drawing(charge_kw_max: f64, (floor_kwh, ceiling_kwh): (Vec<f64>, Vec<f64>), w
         worth_cny_per_kwh,
         held,
     }
+}
+
+/// Whether heat pumps go first: of each in each step, one after another, with what it spares so. By the annual factor and a price of carbon, CNY/kg.
+#[must_use]
+pub fn firsts(pumps: &[Pump], steps: &Steps, (kg_per_kwh, carbon_cny_per_kg): (f64, f64)) -> Vec<(First, f64)> {
+    let of_pump = |pump: &Pump| {
+        let boiler_cny = pump.boiler_cny_per_kwh + carbon_cny_per_kg * pump.boiler_kg_per_kwh;
+        let first = |step: usize| {
+            let cny_per_kwh = steps.price[step] + carbon_cny_per_kg * steps.carbon[step];
+            pump.first((step, steps.hours[step]), (cny_per_kwh, kg_per_kwh), boiler_cny)
+        };
+        (0..steps.hours.len()).map(first).collect::<Vec<_>>()
+    };
+    pumps.iter().flat_map(of_pump).collect()
+}
+
+/// What can be spared, in the order of `firsts`.
+#[must_use]
+pub fn spares(firsts: &[(First, f64)]) -> Vec<Spare> {
+    firsts.iter().filter_map(|(first, _)| if let First::MayRest(spare) = first { Some(*spare) } else { None }).collect()
+}
+
+/// What a plan means for each heat pump in a step of so many: the share of its heat that goes first.
+#[must_use]
+pub fn shares(firsts: &[(First, f64)], plan: &Plan, (step, steps): (usize, usize)) -> Vec<f64> {
+    let mut spared = plan.spared_kwh.iter();
+    let share = |(first, _): &(First, f64)| match first {
+        First::Yes => 1.0,
+        First::No => 0.0,
+        First::MayRest(Spare { kwh_max, .. }) => 1.0 - spared.next().map_or(0.0, |kwh| kwh / kwh_max),
+    };
+    let shares: Vec<f64> = firsts.iter().map(share).collect();
+    shares.chunks(steps.max(1)).map(|of_pump| of_pump[step].clamp(0.0, 1.0)).collect()
 }
 
 /// Between the moments of `arrivals` it comes evenly.

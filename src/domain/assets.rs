@@ -121,14 +121,24 @@ impl Default for Storing {
 pub struct Pumping {
     /// What it reaches of Carnot's coefficient between the outdoor air and the flow; without it nothing is planned for it.
     pub of_carnot: Option<f64>,
+    /// The most heat that it gives; without it nothing is planned for it.
+    pub heat_kw: Option<f64>,
     /// Heat per lower heating value of the boilers that it stands before.
     pub boiler_efficiency: f64,
+}
+
+impl Pumping {
+    /// Whether enough is known of it to plan for it.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        self.of_carnot.is_some() && self.heat_kw.is_some()
+    }
 }
 
 impl Default for Pumping {
     /// Boilers of 90 %. Our choice (docs/zone.md).
     fn default() -> Pumping {
-        Pumping { of_carnot: None, boiler_efficiency: 0.9 }
+        Pumping { of_carnot: None, heat_kw: None, boiler_efficiency: 0.9 }
     }
 }
 

@@ -13,10 +13,10 @@ use rustc_hash::FxHashMap;
 use self::maker::{Made, Maker};
 use super::regulate::DECISION_MS;
 use super::{Engine, EngineError};
-use crate::dispatch::forecast::{Hour, Past};
+use crate::dispatch::forecast::{self, Hour, Past};
 use crate::dispatch::heat::{Gas, Pump};
 use crate::dispatch::outlook::{HORIZON_H, Outlook, outlook};
-use crate::dispatch::site::{ACCOUNT_CNY_PER_T, BACK_MS, Batch, Battery, CARBON_CNY_PER_T, Carbon, LAST_RESORT, Site, Vehicles, Wishes};
+use crate::dispatch::site::{BACK_MS, Batch, Battery, CARBON_CNY_PER_T, LAST_RESORT, Site, Vehicles, Wishes};
 use crate::domain::assets::{Asset, AssetKind, Band};
 use crate::domain::factors::GridMethod;
 use crate::domain::units::{HOUR_MS, Millis};
@@ -30,9 +30,8 @@ use crate::store::planning::{STATE_OF_CHARGE, WAITING};
 const AGAIN_MS: i64 = 3 * HOUR_MS;
 /// A gauge's value that is older says nothing.
 const GAUGE_AGE_MS: i64 = HOUR_MS;
-/// The weather of the hour is the mean of the last three, as for the rules.
-const WEATHER_MS: i64 = 3 * HOUR_MS;
 const MG_PER_KG: f64 = 1e6;
+const KG_PER_T: f64 = 1000.0;
 
 /// An hour of the past, kW.
 #[derive(Clone, Debug)]
@@ -46,6 +45,7 @@ struct Seen {
     vehicles_kw: Vec<f64>,
     /// What was put off in the hour, less what was made up for.
     put_off_kw: f64,
+    outdoor_c: Option<f64>,
 }
 
 /// Positions of the assets that can be planned for.
@@ -123,9 +123,9 @@ impl Engine {
             assets.batteries.iter().zip(batteries).for_each(|(index, kw)| say(index, Some(*kw)));
             assets.vehicles.iter().zip(vehicles).for_each(|(index, cap)| say(index, *cap));
             assets.batches.iter().zip(batches).for_each(|(index, cap)| say(index, *cap));
-            for (index, first) in assets.pumps.iter().zip(pumps) {
+            for (index, share) in assets.pumps.iter().zip(pumps) {
                 let Band { min, max } = self.zone.assets()[*index].limits;
-                say(index, Some(if *first { max } else { min }));
+                say(index, Some((min + share * (max - min)).round()));
             }
         }
         Ok(plans)
@@ -159,7 +159,7 @@ impl Engine {
     fn begin_plan(&mut self, hour: Millis) -> Result<(), EngineError> {
         let (from, gas) = (hour.plus_ms(-GAUGE_AGE_MS), self.gas(hour));
         let (states, waiting) = (self.store.gauges(STATE_OF_CHARGE, from, hour)?, self.store.gauges(WAITING, from, hour)?);
-        let outdoor_c = self.store.outdoor_c(hour.plus_ms(-WEATHER_MS), hour)?;
+        let is_outdoor = self.store.outdoor_c(hour.plus_ms(-AGAIN_MS), hour)?.is_some();
         let (zone, programme) = (self.zone.assets(), self.regulation.programme());
         let of_kind = |kind: AssetKind, fits: &dyn Fn(&Asset) -> bool| -> Vec<usize> {
             let planned =
@@ -170,7 +170,7 @@ impl Engine {
             batteries: of_kind(AssetKind::Battery, &|asset| asset.storing.capacity_kwh.is_some() && states.contains_key(&asset.entity)),
             vehicles: of_kind(AssetKind::EvCharging, &|asset| 0.0 < asset.storing.stay_h),
             batches: of_kind(AssetKind::Batch, &|asset| asset.normal.is_some() && waiting.contains_key(&asset.entity)),
-            pumps: of_kind(AssetKind::HeatPump, &|asset| asset.pumping.of_carnot.is_some() && gas.is_some() && outdoor_c.is_some()),
+            pumps: of_kind(AssetKind::HeatPump, &|asset| asset.pumping.is_planned() && gas.is_some() && is_outdoor),
         };
         if assets == Planned::default() {
             return Ok(());
@@ -180,8 +180,7 @@ impl Engine {
             self.planning.assets = assets.clone();
         }
         self.look_back(hour)?;
-        let pumps = assets.pumps.iter().filter_map(|index| self.pump(&self.zone.assets()[*index], gas.as_ref()?, outdoor_c?)).collect();
-        let site = self.outlook(hour).map(|outlook| self.site(outlook, (&states, &waiting), pumps));
+        let site = self.outlook(hour).map(|outlook| self.site(outlook, (&states, &waiting), gas.as_ref()));
         let Some(site) = site else {
             self.tell_plan(hour, assets, Err("an hour of the plan has no price or no factor of electricity".to_owned()));
             return Ok(());
@@ -204,14 +203,18 @@ impl Engine {
         Gas::at(hour, (&self.in_force.tariff, &self.in_force.factors, self.zone.profile()), &mut self.calendar)
     }
 
-    /// Its flow is as warm as the rules want it, else as its boilers plan it.
-    fn pump(&self, asset: &Asset, gas: &Gas, outdoor_c: f64) -> Option<Pump> {
+    /// Its flow is as warm as the rules want it, else as its boilers plan it, at each of these outdoor temperatures.
+    fn pump(&self, asset: &Asset, gas: &Gas, ahead_c: &[f64]) -> Option<Pump> {
         let boiler = self.zone.assets().iter().find(|other| other.kind == AssetKind::Boiler && other.entity == asset.entity)?;
-        let local = jiff::civil::DateTime::default();
-        let band = crate::domain::tariff::Band::Unpriced;
-        let situation = Situation { local, in_use: true, value: None, day_c: None, outdoor_c: Some(outdoor_c), band };
-        let flow_c = rules::wish(boiler, &situation).map(|wish| wish.value).or(boiler.normal)?;
-        Pump::new(&asset.pumping, gas, (flow_c, outdoor_c))
+        let by_rule = |asset: &Asset, outdoor_c: f64| {
+            let local = jiff::civil::DateTime::default();
+            let band = crate::domain::tariff::Band::Unpriced;
+            let situation = Situation { local, in_use: true, value: None, day_c: None, outdoor_c: Some(outdoor_c), band };
+            rules::wish(asset, &situation).map(|wish| wish.value)
+        };
+        let flow = |outdoor_c: &f64| Some((by_rule(boiler, *outdoor_c).or(boiler.normal)?, *outdoor_c));
+        let ruled = ahead_c.iter().map(|outdoor_c| by_rule(asset, *outdoor_c).is_some()).collect();
+        Pump::new(&asset.pumping, gas, &ahead_c.iter().map(flow).collect::<Option<Vec<_>>>()?, ruled)
     }
 
     /// Brings what was seen up to the hour.
@@ -236,7 +239,8 @@ impl Engine {
                 let of_day = ((at.0 + self.calendar.offset_ms(at)).div_euclid(HOUR_MS).rem_euclid(24)) as i8;
                 let hour = Hour { start: at, of_day, kind: self.zone.day_types().of(self.calendar.date(at)) };
                 let put_off_kw = waits - waited;
-                self.planning.seen.push(Seen { hour, used_kw, bought_kw, highest_kw, batteries_kw, vehicles_kw, put_off_kw });
+                let outdoor_c = self.store.outdoor_c(at, at.plus_ms(HOUR_MS))?;
+                self.planning.seen.push(Seen { hour, used_kw, bought_kw, highest_kw, batteries_kw, vehicles_kw, put_off_kw, outdoor_c });
                 waited = waits;
             }
             at = at.plus_ms(HOUR_MS);
@@ -253,7 +257,7 @@ impl Engine {
         Ok(batches.iter().filter_map(|index| waiting.get(&self.zone.assets()[*index].entity)).sum())
     }
 
-    fn site(&self, outlook: Outlook, (states, waiting): (&Gauges, &Gauges), pumps: Vec<Pump>) -> Site {
+    fn site(&self, outlook: Outlook, (states, waiting): (&Gauges, &Gauges), gas: Option<&Gas>) -> Site {
         let Planning { seen, assets, .. } = &self.planning;
         let series = |value: &dyn Fn(&Seen) -> f64| seen.iter().map(|seen| Past { hour: seen.hour, kw: value(seen) }).collect::<Vec<_>>();
         let asset = |index: &usize| &self.zone.assets()[*index];
@@ -263,6 +267,8 @@ impl Engine {
             let power_kw = Band { min: comfort.min.max(0.0), max: limits.max };
             Vehicles { power_kw, stay_h: storing.stay_h, past: series(&|seen| seen.vehicles_kw[place].max(0.0)) }
         };
+        let outdoor: Vec<Past> = seen.iter().filter_map(|seen| Some(Past { hour: seen.hour, kw: seen.outdoor_c? })).collect();
+        let ahead_c = forecast::level(&outdoor, &outlook.hours);
         let month = outlook.months.first().map_or(Millis(i64::MIN), |month| month.start);
         let peak = |from: Millis| seen.iter().filter(|seen| from <= seen.hour.start).map(|seen| seen.highest_kw).fold(0.0, f64::max);
         let load = |seen: &Seen| seen.used_kw - seen.batteries_kw - seen.vehicles_kw.iter().sum::<f64>() + seen.put_off_kw;
@@ -273,8 +279,9 @@ impl Engine {
             batteries: assets.batteries.iter().map(asset).map(|asset| Battery::of(asset, of(states, asset))).collect(),
             vehicles: assets.vehicles.iter().enumerate().map(group).collect(),
             batches: assets.batches.iter().map(asset).map(|asset| Batch::of(asset, of(waiting, asset), &outlook.hours)).collect(),
-            pumps,
-            carbon: Carbon::per_t(CARBON_CNY_PER_T, ACCOUNT_CNY_PER_T),
+            pumps: assets.pumps.iter().map(asset).filter_map(|asset| self.pump(asset, gas?, ahead_c.as_ref()?)).collect(),
+            carbon_cny_per_kg: CARBON_CNY_PER_T / KG_PER_T,
+            spares_what_it_loses: true,
             peak_kw: peak(month),
             recent_peak_kw: peak(Millis(i64::MIN)),
             outlook,

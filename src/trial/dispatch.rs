@@ -14,11 +14,11 @@ use std::time::Duration;
 use self::outcome::Outcome;
 use self::stage::{Gauges, Seen, Stage, band, outdoor_c};
 use super::TrialError;
-use crate::dispatch::forecast::Past;
+use crate::dispatch::forecast::{self, Past};
 use crate::dispatch::outlook::HORIZON_H;
 use crate::dispatch::plan::{self, Failure, Problem};
 use crate::dispatch::pool::Pools;
-use crate::dispatch::site::{BACK_MS, Carbon, LAST_RESORT, NoPlan, Site, Wishes};
+use crate::dispatch::site::{BACK_MS, LAST_RESORT, NoPlan, Site, Wishes, firsts, shares, spares};
 use crate::domain::assets::AssetKind;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::entity::named;
@@ -48,7 +48,8 @@ pub struct Options<'p> {
     pub zone: &'p Path,
     pub seed: u64,
     pub months: u32,
-    pub carbon: Carbon,
+    pub carbon_cny_per_kg: f64,
+    pub spares_what_it_loses: bool,
 }
 
 /// Plays all strategies; `progress` is told how many hours of how many are played.
@@ -112,9 +113,7 @@ impl Stage {
                 Strategy::Foresight => {
                     let into_month = (at.ms_since(month.max(self.start)) / HOUR_MS) as usize;
                     let planned = months.last().and_then(|hours| hours.get(into_month).cloned());
-                    let mut wishes = planned.unwrap_or_else(|| self.by_tariff(at, outdoor_c, &mut calendar));
-                    wishes.pumps = self.pumps(outdoor_c).iter().map(|pump| self.carbon.pumps(pump, &hour, 0)).collect();
-                    same(wishes)
+                    same(planned.unwrap_or_else(|| self.by_tariff(at, outdoor_c, &mut calendar)))
                 }
             };
             self.command(&mut world, &first, outdoor_c);
@@ -172,6 +171,8 @@ impl Stage {
         let this_month = &past[past.partition_point(|seen| seen.hour.start < month)..];
         let series = |value: fn(&Seen) -> f64| recent.iter().map(|seen| Past { hour: seen.hour, kw: value(seen) }).collect::<Vec<_>>();
         let outlook = self.outlook(at, HORIZON_H, calendar)?;
+        let outdoor: Vec<Past> = recent.iter().filter_map(|seen| Some(Past { hour: seen.hour, kw: seen.outdoor_c? })).collect();
+        let ahead_c = forecast::level(&outdoor, &outlook.hours);
         let site = Site {
             load: series(|seen| seen.load_kw),
             sun: series(|seen| seen.sun_kw),
@@ -179,9 +180,10 @@ impl Stage {
             batteries: self.batteries(&gauges.states_pct),
             vehicles: self.vehicles(recent),
             batches: self.batches(&gauges.waiting_kwh, &outlook.hours),
-            pumps: self.pumps(outdoor_c(past)),
+            pumps: ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c)),
             outlook,
-            carbon: self.carbon,
+            carbon_cny_per_kg: self.carbon_cny_per_kg,
+            spares_what_it_loses: self.spares_what_it_loses,
             peak_kw: peak(this_month),
             recent_peak_kw: peak(recent),
         };
@@ -206,7 +208,6 @@ impl Stage {
         let from = free.partition_point(|seen| seen.hour.start < at);
         let month = &free[from..(from + hours).min(free.len())];
         let mut steps = outlook.steps;
-        steps.price.iter_mut().for_each(|price| *price += self.carbon.by_year * outlook.kg_per_kwh);
         let worth = steps.price.iter().sum::<f64>() / hours as f64;
         let mut storages: Vec<_> = self.batteries(&gauges.states_pct).iter().map(|battery| battery.storage(hours, worth)).collect();
         let batteries = storages.len();
@@ -221,11 +222,16 @@ impl Stage {
         steps.load_kw = month.iter().enumerate().map(|(hour, seen)| seen.load_kw - seen.sun_kw - come_kw(hour)).collect();
         steps.excess_kw = month.iter().map(|seen| seen.excess_kw).collect();
         steps.charge_below_kw = vec![f64::INFINITY; hours];
+        let ahead_c: Option<Vec<f64>> = month.iter().map(|seen| seen.outdoor_c).collect();
+        let pumps = ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c));
+        let firsts = firsts(&pumps, &steps, (outlook.kg_per_kwh, self.carbon_cny_per_kg));
         let pools = Pools::of(&storages, POOLS_OF_A_MONTH);
         let problem = Problem {
             steps,
             storages: pools.storages(&storages),
-            carbon_cny_per_kg: self.carbon.by_shape,
+            carbon_cny_per_kg: self.carbon_cny_per_kg,
+            spares: spares(&firsts),
+            losses_kwh_max: self.spares_what_it_loses.then(|| firsts.iter().map(|(_, spared_kwh)| spared_kwh).sum()),
             peak_cny_per_kw: outlook.peak_cny_per_kw,
             peaks_kw: vec![0.0; outlook.months.len()],
             ..Problem::default()
@@ -244,7 +250,8 @@ impl Stage {
             let wanted = month[hour].vehicles_kw.iter().zip(&powers[batteries..to_vehicles]);
             let vehicles = wanted.map(|(wanted, cap)| Some(*cap).filter(|cap| *cap < wanted - 1.0)).collect();
             let batches = powers[to_vehicles..].iter().map(|cap| Some(*cap)).collect();
-            Wishes { batteries: powers[..batteries].to_vec(), vehicles, batches, pumps: Vec::new() }
+            let pumps = shares(&firsts, &plan, (hour, hours));
+            Wishes { batteries: powers[..batteries].to_vec(), vehicles, batches, pumps }
         };
         Ok((0..hours).map(at).collect())
     }

@@ -159,6 +159,7 @@ fn check_storing(keys: &mut Keys, faults: &mut Faults) {
     for key in ["cop_of_carnot_pct", "boiler_efficiency_pct"] {
         within(key, 1.0, 110.0, "a number from 1 to 110");
     }
+    within("heat_kw", f64::MIN_POSITIVE, f64::MAX, "a number above 0");
     within("done_by_hour", 0.0, 23.0, "an hour from 0 to 23");
     within("stay_minutes", 0.0, DAY_MINUTES as f64, "a number from 0 to 1440");
 }

@@ -40,7 +40,8 @@ fn site(prices: [f64; 2]) -> Site {
         vehicles: Vec::new(),
         batches: Vec::new(),
         pumps: Vec::new(),
-        carbon: Carbon::per_t(0.0, 0.0),
+        carbon_cny_per_kg: 0.0,
+        spares_what_it_loses: false,
         peak_kw: 2000.0,
         recent_peak_kw: 0.0,
     }
@@ -111,19 +112,24 @@ fn work_that_waited_is_made_up_for_below_the_months_peak_but_in_time() {
 }
 
 #[test]
-fn carbon_of_the_year_counts_what_is_lost_and_what_is_burnt() {
-    // 100 kWh in give 81 at 0.4 CNY more: worth it, until the lost 19 kWh at 0.6 kg weigh more than 12.4 CNY: from 1088 CNY/t on.
-    let room = |by_year| {
-        let mut site = Site { batteries: vec![Battery { stored_kwh: 40.0, ..battery() }], ..site([0.4, 0.65]) };
-        (site.carbon, site.excess[10].kw) = (Carbon::per_t(0.0, by_year), 1000.0);
-        first(&site).batteries[0] as i64
-    };
-    assert_eq!([room(0.0), room(1050.0), room(1120.0)], [100, 100, 0]);
-    // Heat: 1 CNY of electricity at a COP of 2.5 is 0.4, the boilers' 0.45; 0.24 kg against 0.2: from 1250 CNY/t on the boilers are better.
-    let pump = Pump { cop: 2.5, boiler_cny_per_kwh: 0.45, boiler_kg_per_kwh: 0.2 };
-    for (by_year, goes_first) in [(0.0, true), (1200.0, true), (1300.0, false)] {
-        let site = Site { pumps: vec![pump], carbon: Carbon::per_t(0.0, by_year), ..site([1.0, 1.0]) };
-        assert_eq!(first(&site).pumps, [goes_first], "{by_year}");
+fn a_heat_pump_rests_for_what_a_battery_loses() {
+    // A kWh in gains 0.81 − 0.1 CNY for 0.19 lost: 3.7 for each kWh that is lost. The heat pump's hours spare 15 kWh each: the dear one pays by itself, the cheap one
+    // costs (0.26 − 0.04) / 0.0667 = 3.3 for each.
+    let pump =
+        |heat_kw, ruled| Pump { heat_kw, boiler_cny_per_kwh: 0.26, boiler_kg_per_kwh: 0.2, cop: vec![2.5; 2], ruled: vec![ruled; 2] };
+    let cases = [
+        ("nothing spares it", vec![], 0, vec![]),
+        ("one hour's rest and 4 of the other's 15", vec![pump(300.0, true)], 100, vec![7]),
+        ("15 are spared in all", vec![pump(150.0, true)], 79, vec![0]),
+        ("what rests by the rules spares nothing", vec![pump(300.0, false)], 0, vec![0]),
+    ];
+    for (claim, pumps, kw, shares) in cases {
+        let mut site =
+            Site { batteries: vec![Battery { stored_kwh: 40.0, ..battery() }], pumps, spares_what_it_loses: true, ..site([0.1, 1.0]) };
+        site.excess[10].kw = 1000.0;
+        let first = first(&site);
+        let seen: Vec<i64> = first.pumps.iter().map(|share| (share * 10.0) as i64).collect();
+        assert_eq!((first.batteries[0] as i64, seen), (kw, shares), "{claim}");
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config::zone_folder::{self, ZoneFolder};
 use crate::dispatch::forecast::{Hour, Past};
 use crate::dispatch::heat::{Gas, Pump};
 use crate::dispatch::outlook::{self, Outlook};
-use crate::dispatch::site::{Batch, Battery, Carbon, Vehicles, Wishes};
+use crate::dispatch::site::{Batch, Battery, Vehicles, Wishes};
 use crate::domain::assets::{Asset, AssetKind, Band};
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::Carrier;
@@ -63,7 +63,8 @@ pub struct Stage {
     pub end: Millis,
     pub kg_per_kwh: f64,
     pub gas: Gas,
-    pub carbon: Carbon,
+    pub carbon_cny_per_kg: f64,
+    pub spares_what_it_loses: bool,
     meters: Meters,
     channels: usize,
 }
@@ -96,7 +97,8 @@ impl Stage {
             end,
             kg_per_kwh: factor.0 as f64 / MG_PER_KG,
             gas,
-            carbon: options.carbon,
+            carbon_cny_per_kg: options.carbon_cny_per_kg,
+            spares_what_it_loses: options.spares_what_it_loses,
             channels: fleet.channels.len(),
             folder,
         };
@@ -171,24 +173,25 @@ impl Stage {
         self.assets(AssetKind::Batch).zip(waiting_kwh).map(|(asset, waiting_kwh)| Batch::of(asset, *waiting_kwh, hours)).collect()
     }
 
-    /// Those that can be planned for, at an outdoor temperature.
-    pub fn pumps(&self, outdoor_c: Option<f64>) -> Vec<Pump> {
+    /// Those that can be planned for, at these outdoor temperatures ahead.
+    pub fn pumps(&self, ahead_c: &[f64]) -> Vec<Pump> {
         let pump = |asset: &Asset| {
-            let boiler = self.assets(AssetKind::Boiler).find(|boiler| boiler.entity == asset.entity);
-            let flow_c = boiler.and_then(|boiler| by_rule(boiler, outdoor_c).or(boiler.normal))?;
-            Pump::new(&asset.pumping, &self.gas, (flow_c, outdoor_c?))
+            let boiler = self.assets(AssetKind::Boiler).find(|boiler| boiler.entity == asset.entity)?;
+            let flow = |outdoor_c: &f64| Some((by_rule(boiler, Some(*outdoor_c)).or(boiler.normal)?, *outdoor_c));
+            let ruled = ahead_c.iter().map(|outdoor_c| by_rule(asset, Some(*outdoor_c)).is_some()).collect();
+            Pump::new(&asset.pumping, &self.gas, &ahead_c.iter().map(flow).collect::<Option<Vec<_>>>()?, ruled)
         };
         self.assets(AssetKind::HeatPump).filter_map(pump).collect()
     }
 
     /// What is done where nobody plans: batteries rest, vehicles and work take what they want, and heat pumps follow the rules.
     pub fn unplanned(&self, outdoor_c: Option<f64>) -> Wishes {
-        let planned = self.assets(AssetKind::HeatPump).filter(|asset| asset.pumping.of_carnot.is_some());
+        let planned = self.assets(AssetKind::HeatPump).filter(|asset| asset.pumping.is_planned());
         Wishes {
             batteries: self.assets(AssetKind::Battery).map(|_| 0.0).collect(),
             vehicles: self.assets(AssetKind::EvCharging).map(|_| None).collect(),
             batches: self.assets(AssetKind::Batch).map(|_| None).collect(),
-            pumps: planned.map(|asset| by_rule(asset, outdoor_c).is_some()).collect(),
+            pumps: planned.map(|asset| f64::from(u8::from(by_rule(asset, outdoor_c).is_some()))).collect(),
         }
     }
 
@@ -203,9 +206,9 @@ impl Stage {
         // The network's temperature and what is not planned follow the rules under every strategy.
         let mut planned = wishes.pumps.iter();
         for asset in self.assets(AssetKind::HeatPump) {
-            let first = if asset.pumping.of_carnot.is_some() { planned.next().copied() } else { None };
+            let first = if asset.pumping.is_planned() { planned.next().copied() } else { None };
             let Band { min, max } = asset.limits;
-            tell(asset, first.map_or_else(|| by_rule(asset, outdoor_c), |first| Some(if first { max } else { min })));
+            tell(asset, first.map_or_else(|| by_rule(asset, outdoor_c), |share| Some((min + share * (max - min)).round())));
         }
         self.assets(AssetKind::Boiler).for_each(|asset| tell(asset, by_rule(asset, outdoor_c)));
     }
