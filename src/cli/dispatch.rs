@@ -1,4 +1,4 @@
-//! `nengtan dispatch`: a year of batteries and charging under four strategies; the work is in [`crate::trial::dispatch`].
+//! `nengtan dispatch`: a year of what can be moved under four strategies; the work is in [`crate::trial::dispatch`].
 
 use std::path::PathBuf;
 
@@ -24,9 +24,12 @@ pub struct Arguments {
     /// Months that are played; they end where the zone's live part begins.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=12))]
     months: u32,
-    /// What a tonne of CO2 costs in a plan, CNY.
+    /// What a tonne of CO2 costs in a plan by the synthetic hourly shape, CNY.
     #[arg(long, value_name = "CNY", default_value_t = CARBON_CNY_PER_T)]
     carbon_price: f64,
+    /// Batteries lose what pays; otherwise no more than heat pumps spare, so that carbon by the annual factor does not rise.
+    #[arg(long)]
+    carbon_may_rise: bool,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
@@ -36,8 +39,13 @@ pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
     if !arguments.carbon_price.is_finite() || arguments.carbon_price < 0.0 {
         return Err(CliError::Usage(format!("--carbon-price is {}, wanted 0 or more", arguments.carbon_price)));
     }
-    let carbon_cny_per_kg = arguments.carbon_price / KG_PER_T;
-    let options = Options { zone: &arguments.zone, seed: arguments.seed, months: arguments.months, carbon_cny_per_kg };
+    let options = Options {
+        zone: &arguments.zone,
+        seed: arguments.seed,
+        months: arguments.months,
+        carbon_cny_per_kg: arguments.carbon_price / KG_PER_T,
+        spares_what_it_loses: !arguments.carbon_may_rise,
+    };
     let style = ProgressStyle::with_template("dispatch {bar:40} {pos}/{len} hours, {eta} left");
     let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let outcomes = dispatch::run(&options, |played, hours| {
@@ -59,9 +67,8 @@ fn compared(arguments: &Arguments, outcomes: &[(Strategy, Outcome)]) -> Table {
         "bill_cny",
         "energy_cny",
         "demand_cny",
-        "influenced_cny",
+        "gas_cny",
         "bill_vs_greedy_pct",
-        "influenced_vs_greedy_pct",
         "bought_kwh",
         "annual_factor_t_co2",
         "synthetic_hourly_t_co2",
@@ -70,8 +77,10 @@ fn compared(arguments: &Arguments, outcomes: &[(Strategy, Outcome)]) -> Table {
         "highest_peak_kw",
         "mean_peak_kw",
         "months_above_greedys_peak",
+        "most_above_greedys_peak_kw",
         "storage_loss_kwh",
         "undelivered_kwh",
+        "waiting_kwh",
         "plans",
         "plans_late",
         "plans_failed",
@@ -81,7 +90,7 @@ fn compared(arguments: &Arguments, outcomes: &[(Strategy, Outcome)]) -> Table {
     for (strategy, outcome) in outcomes {
         let against = |value: fn(&Outcome) -> f64| Cell::Real(100.0 * (value(outcome) / value(greedy) - 1.0));
         let peaks = &outcome.peaks_kw;
-        let above = peaks.iter().zip(&greedy.peaks_kw).filter(|(peak, greedy)| greedy < peak).count();
+        let above: Vec<f64> = peaks.iter().zip(&greedy.peaks_kw).map(|(peak, greedy)| peak - greedy).filter(|above| 0.0 < *above).collect();
         table.rows.push(vec![
             strategy.as_str().into(),
             Cell::Integer(arguments.seed.cast_signed()),
@@ -89,9 +98,8 @@ fn compared(arguments: &Arguments, outcomes: &[(Strategy, Outcome)]) -> Table {
             Cell::Real(outcome.bill_cny()),
             Cell::Real(outcome.energy_cny),
             Cell::Real(outcome.demand_cny),
-            Cell::Real(outcome.influenced_cny()),
+            Cell::Real(outcome.gas_cny),
             against(Outcome::bill_cny),
-            against(Outcome::influenced_cny),
             Cell::Real(outcome.bought_kwh),
             Cell::Real(outcome.annual_kg / KG_PER_T),
             Cell::Real(outcome.shape_kg / KG_PER_T),
@@ -99,9 +107,11 @@ fn compared(arguments: &Arguments, outcomes: &[(Strategy, Outcome)]) -> Table {
             against(|outcome| outcome.shape_kg),
             Cell::Real(peaks.iter().copied().fold(0.0, f64::max)),
             Cell::Real(peaks.iter().sum::<f64>() / peaks.len().max(1) as f64),
-            Cell::Integer(i64::try_from(above).unwrap_or(i64::MAX)),
+            Cell::Integer(i64::try_from(above.len()).unwrap_or(i64::MAX)),
+            Cell::Real(above.into_iter().fold(0.0, f64::max)),
             Cell::Real(outcome.storage_loss_kwh),
             Cell::Real(outcome.undelivered_kwh),
+            Cell::Real(outcome.waiting_kwh),
             Cell::Integer(outcome.plans.into()),
             Cell::Integer(outcome.late.into()),
             Cell::Integer(outcome.failed.into()),

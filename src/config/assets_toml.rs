@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::fault::{Fault, ID_REMEDY, ID_WANTED, is_id};
 use super::toml_table::{Cell, Table, TomlFile};
-use crate::domain::assets::{Asset, AssetKind, Band, Hours, Mode, Storing};
+use crate::domain::assets::{Asset, AssetKind, Band, Hours, Mode, Pumping, Storing};
 use crate::domain::units::MINUTE_MS;
 
 const DEFAULT_DWELL_MINUTES: i64 = 15;
@@ -53,6 +53,7 @@ fn read_asset<'t>(
     let commissioned = file.optional(&mut asset, "commissioned");
     let programme = commissioned.map_or(Some(false), |cell| file.one_of(&cell, &[PROGRAMME], |name| name).map(|_| true));
     let storing = read_storing(file, &mut asset);
+    let pumping = read_pumping(file, &mut asset);
     file.no_more(asset);
     let Wishes { comfort, normal, dwell_ms, rate_per_h, hours, mode } = wishes?;
     Some(Asset {
@@ -69,6 +70,7 @@ fn read_asset<'t>(
         mode,
         programme: programme?,
         storing: storing?,
+        pumping: pumping?,
     })
 }
 
@@ -83,6 +85,7 @@ fn read_storing(file: &mut TomlFile, asset: &mut Table<'_>) -> Option<Storing> {
     let round_trip = within("round_trip_pct", 1.0, 100.0, 100.0 * known.round_trip);
     let least = within("charge_min_pct", 0.0, 100.0, 100.0 * known.charge.min);
     let stay = within("stay_minutes", 0.0, DAY_MINUTES as f64, 60.0 * known.stay_h);
+    let done_by = within("done_by_hour", 0.0, 23.0, f64::from(known.done_by));
     let least_pct = least?;
     // Not below the least, so that the two are in order.
     let most = within("charge_max_pct", least_pct, 100.0, (100.0 * known.charge.max).max(least_pct));
@@ -91,7 +94,23 @@ fn read_storing(file: &mut TomlFile, asset: &mut Table<'_>) -> Option<Storing> {
         round_trip: round_trip? / 100.0,
         charge: Band { min: least_pct / 100.0, max: most? / 100.0 },
         stay_h: stay? / 60.0,
+        done_by: done_by? as i8,
     })
+}
+
+/// None where one of them is a fault.
+fn read_pumping(file: &mut TomlFile, asset: &mut Table<'_>) -> Option<Pumping> {
+    let known = Pumping::default();
+    let mut share = |key, default: Option<f64>| match file.optional(asset, key) {
+        Some(cell) => file.float(&cell, 1.0, 110.0).map(|pct| Some(pct / 100.0)),
+        None => Some(default),
+    };
+    let (of_carnot, efficiency) = (share("cop_of_carnot_pct", None), share("boiler_efficiency_pct", Some(known.boiler_efficiency)));
+    let heat = match file.optional(asset, "heat_kw") {
+        Some(cell) => file.float(&cell, f64::MIN_POSITIVE, f64::MAX).map(Some),
+        None => Some(None),
+    };
+    Some(Pumping { of_carnot: of_carnot?, heat_kw: heat?, boiler_efficiency: efficiency?? })
 }
 
 /// The optional keys.
@@ -173,6 +192,7 @@ mod tests {
             mode: Mode::Advise,
             programme: false,
             storing: Storing::default(),
+            pumping: Pumping::default(),
         };
         assert_eq!(assets, [wanted]);
     }
@@ -191,11 +211,14 @@ mod tests {
 
     #[test]
     fn what_can_be_stored_is_kept_and_what_cannot_be_is_told() {
-        let said = "capacity_kwh = 8000\nround_trip_pct = 90\ncharge_min_pct = 20\ncharge_max_pct = 80.0\nstay_minutes = 90\n";
+        let said =
+            "capacity_kwh = 8000\nround_trip_pct = 90\ncharge_min_pct = 20\ncharge_max_pct = 80.0\nstay_minutes = 90\ndone_by_hour = 6\n";
         let (found, faults) = assets(&format!("{NEEDED}{said}"));
         assert_eq!(faults, []);
-        let wanted = Storing { capacity_kwh: Some(8000.0), round_trip: 0.9, charge: Band { min: 0.2, max: 0.8 }, stay_h: 1.5 };
+        let wanted = Storing { capacity_kwh: Some(8000.0), round_trip: 0.9, charge: Band { min: 0.2, max: 0.8 }, stay_h: 1.5, done_by: 6 };
         assert_eq!(found[0].storing, wanted);
+        let (found, _) = assets(&format!("{NEEDED}cop_of_carnot_pct = 45\nheat_kw = 7000\n"));
+        assert_eq!(found[0].pumping, Pumping { of_carnot: Some(0.45), heat_kw: Some(7000.0), boiler_efficiency: 0.9 });
         let bad = "capacity_kwh = 0\nround_trip_pct = 101\ncharge_min_pct = 50\ncharge_max_pct = 40\nstay_minutes = -1\n";
         let (found, mut faults) = assets(&format!("{NEEDED}{bad}"));
         faults.sort_unstable();

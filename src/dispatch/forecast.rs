@@ -29,9 +29,15 @@ pub struct Past {
     pub kw: f64,
 }
 
-/// The mean of the same hours of days of the same kind, and what the newest hours are off that. `past` in order of time; none without a whole day of it.
+/// As [`level`], of what is never below 0.
 #[must_use]
 pub fn load(past: &[Past], ahead: &[Hour]) -> Option<Vec<f64>> {
+    Some(level(past, ahead)?.into_iter().map(|kw| kw.max(0.0)).collect())
+}
+
+/// The mean of the same hours of days of the same kind, and what the newest hours are off that. `past` in order of time; none without a whole day of it.
+#[must_use]
+pub fn level(past: &[Past], ahead: &[Hour]) -> Option<Vec<f64>> {
     let past = remembered(past, ahead)?;
     let (usual, last) = (Usual::of(past), past.last()?.hour.start);
     let (mut off, mut weights) = (0.0, 0.0);
@@ -39,7 +45,7 @@ pub fn load(past: &[Past], ahead: &[Hour]) -> Option<Vec<f64>> {
         let weight = fresh(past.hour, last);
         (off, weights) = (off + weight * (past.kw - usual.at(past.hour)), weights + weight);
     }
-    Some(ahead.iter().map(|hour| (usual.at(*hour) + off / weights * wears_off(*hour, last)).max(0.0)).collect())
+    Some(ahead.iter().map(|hour| usual.at(*hour) + off / weights * wears_off(*hour, last)).collect())
 }
 
 /// The clear sky of the last two weeks (the most of each hour of the day), dimmed by clouds as they were on the average and are now.

@@ -4,7 +4,9 @@
 //! every bound of its problem; what cannot be kept is an error, never a number.
 
 pub mod forecast;
+pub mod heat;
 pub mod outlook;
 pub mod plan;
+pub mod pool;
 pub mod shape;
 pub mod site;

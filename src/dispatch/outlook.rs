@@ -21,6 +21,8 @@ pub struct Outlook {
     pub months: Vec<Span>,
     /// Of the first month's demand.
     pub peak_cny_per_kw: f64,
+    /// The grid's annual factor.
+    pub kg_per_kwh: f64,
 }
 
 /// What is known of the hours from `now` on, the first of them cut at `now`; none where an hour has no price. `kg_per_kwh` is the grid's annual factor.
@@ -32,7 +34,7 @@ pub fn outlook(
     calendar: &mut LocalCalendar,
     kg_per_kwh: f64,
 ) -> Option<Outlook> {
-    let mut outlook = Outlook { hours: Vec::new(), steps: Steps::default(), months: Vec::new(), peak_cny_per_kw: 0.0 };
+    let mut outlook = Outlook { hours: Vec::new(), steps: Steps::default(), months: Vec::new(), peak_cny_per_kw: 0.0, kg_per_kwh };
     let (mut at, mut prices) = (now, Vec::new());
     for _ in 0..hours {
         let hour = calendar.hour(at);

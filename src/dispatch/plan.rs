@@ -1,6 +1,7 @@
 //! One plan: a linear program over a horizon of steps, with whole numbers only where batches may start.
 //!
-//! Minimises cost + carbon price × carbon + demand charge × what the month's peak so far is exceeded by, less the worth of what is stored at the end. Never
+//! Minimises cost + carbon price × carbon + demand charge × what the month's peak so far is exceeded by, less the worth of what is stored at the end; storages lose
+//! no more than is spared elsewhere. Never
 //! reads a clock for what it decides: the size of a problem and the number of nodes are bounded, the time limit is the last resort and ends in
 //! [`Failure::Late`].
 
@@ -14,6 +15,8 @@ pub const VARIABLES_MAX: usize = 10_000;
 const NODES_MAX: u64 = 500;
 /// A plan within this share of the best one is good enough where batches are chosen.
 const GAP: f64 = 1e-4;
+/// What a kW above [`Steps::charge_below_kw`] costs, CNY: more than an hour of any price is worth, so that it comes only where something is due.
+const ABOVE_CNY_PER_KW: f64 = 10.0;
 /// What is off a bound by no more than this share of a thousand kWh is the solver's arithmetic.
 const TOLERANCE_KWH: f64 = 1e-3;
 
@@ -26,19 +29,20 @@ pub struct Steps {
     pub price: Vec<f64>,
     /// Of the grid, kg CO2/kWh.
     pub carbon: Vec<f64>,
-    /// Forecast of what is drawn besides the storages, heat and batches, less photovoltaics: mean kW. Below 0 there is more sun than use; what is fed in earns nothing.
+    /// Forecast of what is drawn besides the storages and batches, less photovoltaics: mean kW. Below 0 there is more sun than use; what is fed in earns nothing.
     pub load_kw: Vec<f64>,
     /// The highest quarter of an hour above the step's mean, kW: it makes the peak, not the mean.
     pub excess_kw: Vec<f64>,
-    /// Storages that may also give are charged only as long as what is bought stays below this, mean kW; infinite where nothing bounds it.
+    /// What is held (see [`Storage::held`]) is charged only as long as what is bought stays below this, mean kW, or because it is due; infinite where nothing
+    /// bounds it.
     pub charge_below_kw: Vec<f64>,
     /// The month's peak so far that holds for each step, kW, as a position in [`Problem::peaks_kw`].
     pub month: Vec<usize>,
 }
 
-/// A battery, or vehicles at their posts.
+/// A battery, vehicles at their posts, or work that may wait.
 ///
-/// The energy of vehicles is counted from what the horizon begins with: a ceiling that rises as they come, a floor that has risen as they leave.
+/// The energy of vehicles and of work is counted from what the horizon begins with: a ceiling that rises as they come, a floor that has risen as they leave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Storage {
     /// At the terminal.
@@ -53,21 +57,16 @@ pub struct Storage {
     pub ceiling_kwh: Vec<f64>,
     /// What a kWh that is stored at the end is worth, CNY.
     pub worth_cny_per_kwh: f64,
+    /// Whether its charging is held below a peak.
+    pub held: bool,
 }
 
-/// Heat that a boiler or a heat pump makes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Heat {
-    /// Wanted in each step, mean kW of heat.
-    pub wanted_kw: Vec<f64>,
-    pub boiler_kw_max: f64,
-    /// Of the boiler's heat: fuel over efficiency.
-    pub boiler_cny_per_kwh: f64,
-    pub boiler_kg_per_kwh: f64,
-    /// Of heat.
-    pub pump_kw_max: f64,
-    /// Heat per electricity in each step.
-    pub pump_cop: Vec<f64>,
+/// Carbon that can be spared at a price: by a heat pump that rests while boilers emit less. Counted as electricity of the grid's annual factor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spare {
+    pub kwh_max: f64,
+    /// Below 0 it pays by itself.
+    pub cny_per_kwh: f64,
 }
 
 /// Something that runs once, for a time, at a constant power.
@@ -84,7 +83,9 @@ pub struct Batch {
 pub struct Problem {
     pub steps: Steps,
     pub storages: Vec<Storage>,
-    pub heat: Vec<Heat>,
+    pub spares: Vec<Spare>,
+    /// What storages that give may lose beyond what is spared, kWh at the terminal; none: nothing bounds it. What stays stored is not lost.
+    pub losses_kwh_max: Option<f64>,
     pub batches: Vec<Batch>,
     /// Of carbon, CNY/kg.
     pub carbon_cny_per_kg: f64,
@@ -98,8 +99,8 @@ pub struct Problem {
 pub struct Plan {
     /// Of each storage: charging above 0, giving below, mean kW at the terminal.
     pub storage_kw: Vec<Vec<f64>>,
-    /// Of each heat supply: what the heat pump makes, mean kW of heat.
-    pub pump_kw: Vec<Vec<f64>>,
+    /// Of each spare, kWh.
+    pub spared_kwh: Vec<f64>,
     /// The step with which each batch begins.
     pub batch_step: Vec<usize>,
     /// What the horizon costs by this plan, CNY: what is minimised.
@@ -140,9 +141,10 @@ pub fn solve(problem: &Problem, last_resort: Duration) -> Result<Plan, Failure> 
         program.add_constraint(&drawn, ComparisonOp::Le, -steps.load_kw[step]);
         let month = steps.month[step];
         program.add_constraint([(bought, 1.0), (peaks[month], -1.0)], ComparisonOp::Le, problem.peaks_kw[month] - steps.excess_kw[step]);
-        let charged = std::mem::take(&mut charging[step]);
+        let mut charged = std::mem::take(&mut charging[step]);
         let room_kw = steps.charge_below_kw[step] - steps.load_kw[step];
         if !charged.is_empty() && room_kw.is_finite() {
+            charged.push((program.add_var(ABOVE_CNY_PER_KW, (0.0, f64::INFINITY)), -1.0));
             program.add_constraint(&charged, ComparisonOp::Le, room_kw.max(0.0));
         }
     }
@@ -163,14 +165,14 @@ pub fn solve(problem: &Problem, last_resort: Duration) -> Result<Plan, Failure> 
             .iter()
             .map(|steps| steps.iter().map(|(charge, give)| value(charge) - give.as_ref().map_or(0.0, value)).collect())
             .collect(),
-        pump_kw: model.pumps.iter().map(|steps| steps.iter().map(value).collect()).collect(),
+        spared_kwh: model.spares.iter().map(value).collect(),
         batch_step: model
             .starts
             .iter()
             .filter_map(|starts| starts.iter().max_by(|a, b| value(&a.1).total_cmp(&value(&b.1))))
             .map(|(step, _)| *step)
             .collect(),
-        cost_cny: solution.objective() + model.fixed_cny,
+        cost_cny: solution.objective(),
     };
     plan.keeps(problem).then_some(plan).ok_or_else(|| Failure::Solver("its plan leaves the bounds".to_owned()))
 }
@@ -180,15 +182,15 @@ struct Model {
     program: Program,
     /// Of each step: what the zone draws by it, in kW per unit of a variable.
     drawn: Vec<Vec<(Variable, f64)>>,
-    /// Of each step: the charging of storages that may also give.
+    /// Of each step: the charging of what is held.
     charging: Vec<Vec<(Variable, f64)>>,
     /// Of each storage and step: charging, and giving where it can.
     storages: Vec<Vec<(Variable, Option<Variable>)>>,
-    pumps: Vec<Vec<Variable>>,
+    spares: Vec<Variable>,
+    /// What storages that give lose, in kWh per unit of a variable, and less this constant.
+    losses: (Vec<(Variable, f64)>, f64),
     /// Of each batch: whether it begins with a step.
     starts: Vec<Vec<(usize, Variable)>>,
-    /// Cost that no variable changes, CNY.
-    fixed_cny: f64,
 }
 
 impl Model {
@@ -196,13 +198,12 @@ impl Model {
         let program = Program::new(OptimizationDirection::Minimize);
         let drawn = vec![Vec::new(); problem.steps.hours.len()];
         let charging = drawn.iter().map(|_: &Vec<(Variable, f64)>| Vec::new()).collect();
-        let mut model = Model { program, drawn, charging, storages: Vec::new(), pumps: Vec::new(), starts: Vec::new(), fixed_cny: 0.0 };
+        let mut model =
+            Model { program, drawn, charging, storages: Vec::new(), spares: Vec::new(), losses: (Vec::new(), 0.0), starts: Vec::new() };
         for storage in &problem.storages {
             model.store(storage, &problem.steps.hours);
         }
-        for heat in &problem.heat {
-            model.heat(heat, problem);
-        }
+        model.spare(problem);
         for batch in &problem.batches {
             model.batch(batch, &problem.steps.hours);
         }
@@ -224,26 +225,27 @@ impl Model {
             self.program.add_constraint(&balance, ComparisonOp::Eq, from);
             self.drawn[step].push((charge, 1.0));
             self.drawn[step].extend(give.map(|give| (give, -1.0)));
-            self.charging[step].extend(give.map(|_| (charge, 1.0)));
+            self.charging[step].extend(storage.held.then_some((charge, 1.0)));
+            if let Some(give) = give {
+                self.losses.0.extend([(charge, *hours), (give, -hours)]);
+                self.losses.0.extend(last.then_some((after, -storage.one_way_efficiency)));
+            }
             flows.push((charge, give));
             before = Some(after);
+        }
+        if 0.0 < storage.discharge_kw_max {
+            self.losses.1 -= storage.one_way_efficiency * storage.stored_kwh;
         }
         self.storages.push(flows);
     }
 
-    fn heat(&mut self, heat: &Heat, problem: &Problem) {
-        let boiler_cny = heat.boiler_cny_per_kwh + problem.carbon_cny_per_kg * heat.boiler_kg_per_kwh;
-        let mut pumps = Vec::new();
-        for (step, hours) in problem.steps.hours.iter().enumerate() {
-            let wanted = heat.wanted_kw[step];
-            // The boiler makes the rest: each kWh of the pump saves one of its.
-            self.fixed_cny += hours * wanted * boiler_cny;
-            let least = (wanted - heat.boiler_kw_max).max(0.0);
-            let pump = self.program.add_var(-hours * boiler_cny, (least, heat.pump_kw_max.min(wanted)));
-            self.drawn[step].push((pump, 1.0 / heat.pump_cop[step]));
-            pumps.push(pump);
+    fn spare(&mut self, problem: &Problem) {
+        self.spares = problem.spares.iter().map(|spare| self.program.add_var(spare.cny_per_kwh, (0.0, spare.kwh_max))).collect();
+        let (mut lost, before) = std::mem::take(&mut self.losses);
+        if let Some(most) = problem.losses_kwh_max.filter(|_| !lost.is_empty()) {
+            lost.extend(self.spares.iter().map(|spare| (*spare, -1.0)));
+            self.program.add_constraint(&lost, ComparisonOp::Le, most + before);
         }
-        self.pumps.push(pumps);
     }
 
     fn batch(&mut self, batch: &Batch, hours: &[f64]) {
@@ -324,24 +326,17 @@ impl Problem {
                 return Err(Failure::Infeasible);
             }
         }
-        for heat in &self.heat {
-            length("the heat", heat.wanted_kw.len())?;
-            length("the heat pump's coefficient of performance", heat.pump_cop.len())?;
-            all("the heat", &heat.wanted_kw, not_below_0, "0 or more")?;
-            all("the heat pump's coefficient of performance", &heat.pump_cop, |value| value.is_finite() && 0.0 < value, "more than 0")?;
-            let sizes = [heat.boiler_kw_max, heat.pump_kw_max, heat.boiler_cny_per_kwh, heat.boiler_kg_per_kwh];
-            all("a size or price of heat", &sizes, not_below_0, "0 or more")?;
-            if heat.wanted_kw.iter().any(|wanted| heat.boiler_kw_max + heat.pump_kw_max < *wanted) {
-                return Err(Failure::Infeasible);
-            }
-        }
+        let spares: Vec<f64> = self.spares.iter().map(|spare| spare.kwh_max).collect();
+        all("what can be spared", &spares, not_below_0, "0 or more")?;
+        let prices: Vec<f64> = self.spares.iter().map(|spare| spare.cny_per_kwh).chain(self.losses_kwh_max).collect();
+        all("what is spared", &prices, finite, "a number")?;
         for batch in &self.batches {
             all("a batch", &[batch.kw, batch.run_h, batch.deadline_h], not_below_0, "0 or more")?;
             if batch.starts(hours).is_empty() {
                 return Err(Failure::Infeasible);
             }
         }
-        let variables = steps * (1 + 3 * self.storages.len() + self.heat.len() + self.batches.len());
+        let variables = steps * (1 + 3 * self.storages.len() + self.batches.len()) + self.spares.len();
         if VARIABLES_MAX < variables { Err(Failure::TooLarge(variables)) } else { Ok(()) }
     }
 }

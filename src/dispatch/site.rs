@@ -1,28 +1,37 @@
 //! What a zone has to plan with, and what a plan means for each asset.
 //!
-//! Knows power, energy and forecasts, not which asset is told what: wishes come out in the order in which batteries and vehicles went in. The zone buys as
-//! one customer at its border.
+//! Knows power, energy and forecasts, not which asset is told what: wishes come out in the order in which batteries, vehicles, work and heat pumps went in. The zone
+//! buys as one customer at its border.
 
 use std::time::Duration;
 
-use super::forecast::{self, Past};
+use super::forecast::{self, Hour, Past};
+use super::heat::{First, Pump};
 use super::outlook::Outlook;
-use super::plan::{self, Failure, Problem, Storage};
-use crate::domain::assets::Band;
+use super::plan::{self, Failure, Plan, Problem, Spare, Steps, Storage};
+use super::pool::Pools;
+use crate::domain::assets::{Asset, Band};
+use crate::domain::units::DAY_MS;
 
-/// What a tonne of CO2 costs in a plan, CNY: assumed, about what the national carbon market has paid since 2024.
+/// What a tonne of CO2 costs in a plan, CNY, by the hourly shape: assumed, about what the national carbon market has paid since 2024.
 pub const CARBON_CNY_PER_T: f64 = 80.0;
+/// The most batteries, groups of vehicles and works of a plan: half a second of the processor's time. More are planned in pools of those that are alike.
+pub const STORAGES_MAX: usize = 40;
 /// A plan that takes longer by the wall clock is no plan.
 pub const LAST_RESORT: Duration = Duration::from_secs(2);
-/// The most batteries and groups of vehicles of a plan: half a second of the processor's time. With more the rules decide.
-pub const STORAGES_MAX: usize = 40;
+/// So far back plans look: forecasts take two weeks of it, the month's peak and the expected one all: a month and the hour by which clocks may change.
+pub const BACK_MS: i64 = 32 * DAY_MS;
+/// Wishes are told for so many steps: a plan is made while its first one runs.
+pub const STEPS_TOLD: usize = 2;
 /// What a plan says in advance is told in whole kW: less is not worth a command.
 const STEP_KW: f64 = 1.0;
-/// The month's peak is planned with a load so many standard deviations above its forecast, and charging stays as many below that: one hour of forty lies
-/// beyond two. Our choice.
+/// The month's peak is planned with a load so many standard deviations above its forecast, and one hour of forty lies beyond two. Our
+/// choice.
 const DEVIATIONS: f64 = 2.0;
-/// A month is taken to reach at least this share of the highest quarter of an hour of the last four weeks, so that its first days are not planned as if
-/// nothing had to be bought in it. Our choice.
+/// What is held is held by one more, for it may come up to its limit in each hour of a month.
+const HELD_DEVIATIONS: f64 = 3.0;
+/// A month is taken to reach at least this share of the highest quarter of an hour of the last weeks, so that its first days are not planned as if nothing had to be bought
+/// in it. Our choice.
 pub const PEAK_SHARE: f64 = 0.9;
 
 /// A battery as it stands.
@@ -47,30 +56,50 @@ pub struct Vehicles {
     pub past: Vec<Past>,
 }
 
+/// Work that may wait until later in its day, as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// What its machines may take.
+    pub power_kw_max: f64,
+    /// What comes in each hour ahead, mean kW.
+    pub come_kw: Vec<f64>,
+    /// The local hour by which a day's work is done.
+    pub done_by: i8,
+    pub waiting_kwh: f64,
+}
+
 /// Everything a plan is made of. All past hours are over, and in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
     pub outlook: Outlook,
-    /// What was drawn besides batteries and vehicles, own photovoltaics included.
+    /// What was drawn besides batteries and vehicles, own photovoltaics included, and all work as if it had been done when it came.
     pub load: Vec<Past>,
     pub sun: Vec<Past>,
     /// Of the load less the sun, each hour's highest quarter of an hour above the hour's mean.
     pub excess: Vec<Past>,
     pub batteries: Vec<Battery>,
     pub vehicles: Vec<Vehicles>,
+    pub batches: Vec<Batch>,
+    pub pumps: Vec<Pump>,
     pub carbon_cny_per_kg: f64,
-    /// The highest quarter of an hour that was bought in this month, and in the last four weeks, kW.
+    /// Whether batteries lose no more than heat pumps spare, by the annual factor, so that a plan never brings carbon up.
+    pub spares_what_it_loses: bool,
+    /// The highest quarter of an hour that was bought in this month, and in the last weeks, kW.
     pub peak_kw: f64,
     pub recent_peak_kw: f64,
 }
 
-/// What would be good now.
+/// What would be good in an hour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wishes {
     /// Of each battery, kW.
     pub batteries: Vec<f64>,
     /// The cap of each group of posts, kW; none where they may draw what they want.
     pub vehicles: Vec<Option<f64>>,
+    /// The cap of each work, kW; none where it is done as fast as it comes.
+    pub batches: Vec<Option<f64>>,
+    /// The share of what each heat pump can give that goes before its boilers.
+    pub pumps: Vec<f64>,
 }
 
 /// Why there are no wishes.
@@ -78,59 +107,115 @@ pub struct Wishes {
 pub enum NoPlan {
     #[error("there is not a whole day of hours to forecast from")]
     NoPast,
-    #[error("there are {0} batteries and groups of vehicles, more than the {STORAGES_MAX} of a plan")]
-    TooMany(usize),
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
 impl Site {
-    /// Plans ahead, and gives the plan's first step.
-    pub fn wishes(&self) -> Result<Wishes, NoPlan> {
-        let storages = self.batteries.len() + self.vehicles.len();
-        if STORAGES_MAX < storages {
-            return Err(NoPlan::TooMany(storages));
-        }
+    /// Plans ahead, and gives the plan's first [`STEPS_TOLD`] steps. `last_resort` bounds the solver's time by the wall clock.
+    pub fn wishes(&self, last_resort: Duration) -> Result<Vec<Wishes>, NoPlan> {
         let problem = self.problem().ok_or(NoPlan::NoPast)?;
-        let plan = plan::solve(&problem, LAST_RESORT)?;
-        let whole = |kw: f64| (kw / STEP_KW).round() * STEP_KW;
-        let (batteries, vehicles) = plan.storage_kw.split_at(self.batteries.len());
-        let first = |powers: &Vec<f64>| whole(powers.first().copied().unwrap_or(0.0));
-        let cap = |(vehicles, powers): (&Storage, &Vec<f64>)| {
-            let wanted = vehicles.ceiling_kwh[0] / problem.steps.hours[0];
-            Some(first(powers)).filter(|cap| *cap + STEP_KW < wanted)
+        let pools = Pools::of(&problem.storages, STORAGES_MAX);
+        let pooled = Problem { storages: pools.storages(&problem.storages), ..problem.clone() };
+        let plan = plan::solve(&pooled, last_resort)?;
+        let mut stored: Vec<f64> = problem.storages.iter().map(|storage| storage.stored_kwh).collect();
+        let told = (0..STEPS_TOLD.min(problem.steps.hours.len())).map(|step| {
+            let pooled_kw: Vec<f64> = plan.storage_kw.iter().map(|powers| powers[step]).collect();
+            let before = stored.clone();
+            let powers = pools.powers(&problem.storages, &pooled_kw, (step, problem.steps.hours[step]), &mut stored);
+            self.told((&problem, &plan), step, (&powers, &before))
+        });
+        Ok(told.collect())
+    }
+
+    /// What the powers of a step mean for each asset; `stored_kwh` is what each storage holds at its begin.
+    fn told(&self, (problem, plan): (&Problem, &Plan), step: usize, (powers, stored_kwh): (&[f64], &[f64])) -> Wishes {
+        let whole = |kw: &f64| (kw / STEP_KW).round() * STEP_KW;
+        let (batteries, rest) = powers.split_at(self.batteries.len());
+        let (vehicles, batches) = rest.split_at(self.vehicles.len());
+        // No cap where all that is there is wanted.
+        let cap = |(kw, index): (&f64, usize)| {
+            let there = (problem.storages[index].ceiling_kwh[step] - stored_kwh[index]) / problem.steps.hours[step];
+            Some(whole(kw)).filter(|cap| *cap + STEP_KW < there)
         };
-        let groups = problem.storages.iter().skip(self.batteries.len());
-        Ok(Wishes { batteries: batteries.iter().map(first).collect(), vehicles: groups.zip(vehicles).map(cap).collect() })
+        let hours = problem.steps.hours.len();
+        let (from_vehicles, from_batches) = (self.batteries.len(), self.batteries.len() + self.vehicles.len());
+        Wishes {
+            batteries: batteries.iter().map(whole).collect(),
+            vehicles: vehicles.iter().zip(from_vehicles..).map(cap).collect(),
+            batches: batches.iter().zip(from_batches..).map(cap).collect(),
+            pumps: shares(&self.firsts(&problem.steps), plan, (step, hours)),
+        }
     }
 
     /// The problem from now on; none without enough of a past.
     #[must_use]
     pub fn problem(&self) -> Option<Problem> {
-        let Outlook { hours, steps, months, peak_cny_per_kw } = &self.outlook;
+        let Outlook { hours, steps, months, peak_cny_per_kw, .. } = &self.outlook;
         let (load, sun) = (forecast::load(&self.load, hours)?, forecast::sun(&self.sun, hours)?);
-        let mut steps = steps.clone();
-        steps.load_kw = load.iter().zip(&sun).map(|(load, sun)| load - sun).collect();
         let bought: Vec<Past> = self.load.iter().zip(&self.sun).map(|(load, sun)| Past { kw: load.kw - sun.kw, ..*load }).collect();
-        let spread = forecast::spread(&bought, hours)?;
-        steps.excess_kw = forecast::usual(&self.excess, hours);
+        let (spread, excess) = (forecast::spread(&bought, hours)?, forecast::usual(&self.excess, hours));
         // What is left at the end saves buying at the horizon's mean price.
         let worth = steps.price.iter().sum::<f64>() / steps.price.len() as f64;
         let mut storages: Vec<Storage> = self.batteries.iter().map(|battery| battery.storage(steps.hours.len(), worth)).collect();
+        let (mut vehicles_kw, mut come_kw) = (vec![0.0; hours.len()], vec![0.0; hours.len()]);
         for vehicles in &self.vehicles {
-            storages.push(vehicles.storage(&forecast::load(&vehicles.past, hours)?, &steps.hours, worth));
+            let wanted = forecast::load(&vehicles.past, hours)?;
+            storages.push(vehicles.storage(&wanted, &steps.hours, worth));
+            vehicles_kw.iter_mut().zip(wanted).for_each(|(sum, kw)| *sum += kw);
         }
+        for batch in &self.batches {
+            storages.push(batch.storage(hours, &steps.hours, worth));
+            come_kw.iter_mut().zip(&batch.come_kw).for_each(|(sum, kw)| *sum += kw);
+        }
+        let mut steps = steps.clone();
+        // Without anybody's hand, work done as it comes.
+        let untouched: Vec<f64> = (0..hours.len()).map(|step| load[step] - sun[step] + vehicles_kw[step]).collect();
+        steps.load_kw = (0..hours.len()).map(|step| load[step] - sun[step] - come_kw[step]).collect();
+        let mut reached_kw = vec![0.0_f64; months.len()];
+        reached_kw[0] = self.reached_kw();
+        for (step, month) in steps.month.iter().enumerate() {
+            reached_kw[*month] = reached_kw[*month].max(untouched[step] + excess[step] - DEVIATIONS * spread[step]);
+        }
+        let most = |step: usize| (reached_kw[steps.month[step]] - excess[step] - HELD_DEVIATIONS * spread[step]).max(untouched[step]);
+        steps.charge_below_kw = (0..hours.len()).map(|step| most(step) - vehicles_kw[step]).collect();
+        steps.excess_kw = excess.iter().zip(&spread).map(|(excess, deviation)| excess + DEVIATIONS * deviation).collect();
         let expected = PEAK_SHARE * self.recent_peak_kw;
         let peaks_kw: Vec<f64> = (0..months.len()).map(|month| if month == 0 { self.peak_kw.max(expected) } else { expected }).collect();
-        steps.excess_kw.iter_mut().zip(&spread).for_each(|(excess, deviation)| *excess += DEVIATIONS * deviation);
-        let spared = spread.iter().zip(&steps.excess_kw).map(|(deviation, excess)| DEVIATIONS * deviation + excess);
-        steps.charge_below_kw = spared.zip(&steps.month).map(|(spared, month)| peaks_kw[*month] - spared).collect();
-        let (carbon_cny_per_kg, peak_cny_per_kw) = (self.carbon_cny_per_kg, *peak_cny_per_kw);
-        Some(Problem { steps, storages, carbon_cny_per_kg, peak_cny_per_kw, peaks_kw, ..Problem::default() })
+        let firsts = self.firsts(&steps);
+        let losses_kwh_max = self.spares_what_it_loses.then(|| firsts.iter().map(|(_, spared_kwh)| spared_kwh).sum());
+        let (spares, peak_cny_per_kw) = (spares(&firsts), *peak_cny_per_kw);
+        let carbon_cny_per_kg = self.carbon_cny_per_kg;
+        Some(Problem { steps, storages, carbon_cny_per_kg, peak_cny_per_kw, peaks_kw, spares, losses_kwh_max, ..Problem::default() })
+    }
+
+    /// Of each heat pump in each step, one after another.
+    fn firsts(&self, steps: &Steps) -> Vec<(First, f64)> {
+        firsts(&self.pumps, steps, (self.outlook.kg_per_kwh, self.carbon_cny_per_kg))
+    }
+
+    /// The highest quarter of an hour of this month as it would have been without anybody's hand, kW.
+    fn reached_kw(&self) -> f64 {
+        let from = self.outlook.months.first().map(|month| month.start);
+        let of_month = |past: &Past| from.is_some_and(|from| from <= past.hour.start);
+        let mut highest = 0.0_f64;
+        for (index, load) in self.load.iter().enumerate().filter(|(_, load)| of_month(load)) {
+            let vehicles_kw = self.vehicles.iter().map(|vehicles| vehicles.past[index].kw).sum::<f64>();
+            highest = highest.max(load.kw - self.sun[index].kw + vehicles_kw + self.excess[index].kw);
+        }
+        highest
     }
 }
 
 impl Battery {
+    /// As an asset declares it, at a state of charge in percent.
+    #[must_use]
+    pub fn of(asset: &Asset, state_pct: f64) -> Battery {
+        let capacity_kwh = asset.storing.capacity_kwh.unwrap_or(0.0);
+        let stored_kwh = state_pct.clamp(0.0, 100.0) / 100.0 * capacity_kwh;
+        Battery { power_kw: asset.limits, capacity_kwh, round_trip: asset.storing.round_trip, charge: asset.storing.charge, stored_kwh }
+    }
+
     /// For a plan of so many steps.
     #[must_use]
     pub fn storage(&self, steps: usize, worth_cny_per_kwh: f64) -> Storage {
@@ -145,6 +230,7 @@ impl Battery {
             floor_kwh: vec![least.min(self.stored_kwh); steps],
             ceiling_kwh: vec![most.max(self.stored_kwh); steps],
             worth_cny_per_kwh: worth_cny_per_kwh * one_way_efficiency,
+            held: true,
         }
     }
 }
@@ -168,16 +254,82 @@ impl Vehicles {
             // Nothing is put off beyond the plan.
             *last = come;
         }
-        Storage {
-            charge_kw_max: self.power_kw.max,
-            discharge_kw_max: 0.0,
-            one_way_efficiency: 1.0,
-            stored_kwh: 0.0,
-            floor_kwh,
-            ceiling_kwh,
-            worth_cny_per_kwh,
-        }
+        drawing(self.power_kw.max, (floor_kwh, ceiling_kwh), worth_cny_per_kwh, false)
     }
+}
+
+impl Batch {
+    /// As an asset declares it: what its own plan does comes while it is in use.
+    #[must_use]
+    pub fn of(asset: &Asset, waiting_kwh: f64, ahead: &[Hour]) -> Batch {
+        let comes = |hour: &Hour| if asset.in_use_on(hour.kind, hour.of_day) { asset.normal.unwrap_or(0.0) } else { 0.0 };
+        let come_kw = ahead.iter().map(comes).collect();
+        Batch { power_kw_max: asset.limits.max, come_kw, done_by: asset.storing.done_by, waiting_kwh: waiting_kwh.max(0.0) }
+    }
+
+    /// The work as energy: at most what waits and has come; all of it when its day ends, as far as the machines' power reaches.
+    #[must_use]
+    pub fn storage(&self, ahead: &[Hour], hours: &[f64], worth_cny_per_kwh: f64) -> Storage {
+        let (mut come, mut least, mut reach) = (self.waiting_kwh, 0.0, 0.0_f64);
+        let (mut ceiling_kwh, mut floor_kwh) = (Vec::new(), Vec::new());
+        for ((hour, hours), kw) in ahead.iter().zip(hours).zip(&self.come_kw) {
+            come += kw * hours;
+            reach = come.min(reach + self.power_kw_max * hours);
+            if (hour.of_day + 1) % 24 == self.done_by {
+                least = reach;
+            }
+            ceiling_kwh.push(come);
+            floor_kwh.push(least);
+        }
+        drawing(self.power_kw_max, (floor_kwh, ceiling_kwh), worth_cny_per_kwh, true)
+    }
+}
+
+/// What only takes.
+fn drawing(charge_kw_max: f64, (floor_kwh, ceiling_kwh): (Vec<f64>, Vec<f64>), worth_cny_per_kwh: f64, held: bool) -> Storage {
+    Storage {
+        charge_kw_max,
+        discharge_kw_max: 0.0,
+        one_way_efficiency: 1.0,
+        stored_kwh: 0.0,
+        floor_kwh,
+        ceiling_kwh,
+        worth_cny_per_kwh,
+        held,
+    }
+}
+
+/// Whether heat pumps go first: of each in each step, one after another, with what it spares so. By the annual factor and a price of carbon, CNY/kg.
+#[must_use]
+pub fn firsts(pumps: &[Pump], steps: &Steps, (kg_per_kwh, carbon_cny_per_kg): (f64, f64)) -> Vec<(First, f64)> {
+    let of_pump = |pump: &Pump| {
+        let boiler_cny = pump.boiler_cny_per_kwh + carbon_cny_per_kg * pump.boiler_kg_per_kwh;
+        let first = |step: usize| {
+            let cny_per_kwh = steps.price[step] + carbon_cny_per_kg * steps.carbon[step];
+            pump.first((step, steps.hours[step]), (cny_per_kwh, kg_per_kwh), boiler_cny)
+        };
+        (0..steps.hours.len()).map(first).collect::<Vec<_>>()
+    };
+    pumps.iter().flat_map(of_pump).collect()
+}
+
+/// What can be spared, in the order of `firsts`.
+#[must_use]
+pub fn spares(firsts: &[(First, f64)]) -> Vec<Spare> {
+    firsts.iter().filter_map(|(first, _)| if let First::MayRest(spare) = first { Some(*spare) } else { None }).collect()
+}
+
+/// What a plan means for each heat pump in a step of so many: the share of its heat that goes first.
+#[must_use]
+pub fn shares(firsts: &[(First, f64)], plan: &Plan, (step, steps): (usize, usize)) -> Vec<f64> {
+    let mut spared = plan.spared_kwh.iter();
+    let share = |(first, _): &(First, f64)| match first {
+        First::Yes => 1.0,
+        First::No => 0.0,
+        First::MayRest(Spare { kwh_max, .. }) => 1.0 - spared.next().map_or(0.0, |kwh| kwh / kwh_max),
+    };
+    let shares: Vec<f64> = firsts.iter().map(share).collect();
+    shares.chunks(steps.max(1)).map(|of_pump| of_pump[step].clamp(0.0, 1.0)).collect()
 }
 
 /// Between the moments of `arrivals` it comes evenly.
@@ -191,91 +343,4 @@ fn come_by(arrivals: &[(f64, f64)], at: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dispatch::forecast::Hour;
-    use crate::dispatch::plan::Steps;
-    use crate::domain::calendar::{DayType, Span};
-    use crate::domain::units::{HOUR_MS, Millis};
-
-    fn hour(index: i64) -> Hour {
-        Hour { start: Millis(index * HOUR_MS), of_day: index.rem_euclid(24) as i8, kind: DayType::Workday }
-    }
-
-    fn past(kw: f64) -> Vec<Past> {
-        (0..48).map(|index| Past { hour: hour(index), kw }).collect()
-    }
-
-    /// Two hours of these prices after two days of 1000 kW.
-    fn site(prices: [f64; 2]) -> Site {
-        let steps = Steps {
-            hours: vec![1.0; 2],
-            price: prices.to_vec(),
-            carbon: vec![0.0; 2],
-            load_kw: Vec::new(),
-            excess_kw: Vec::new(),
-            charge_below_kw: Vec::new(),
-            month: vec![0; 2],
-        };
-        let hours = vec![hour(48), hour(49)];
-        let months = vec![Span { start: Millis(0), end: Millis(i64::MAX) }];
-        let outlook = Outlook { hours, steps, months, peak_cny_per_kw: 38.0 };
-        let (load, sun, excess) = (past(1000.0), past(0.0), past(0.0));
-        Site {
-            outlook,
-            load,
-            sun,
-            excess,
-            batteries: Vec::new(),
-            vehicles: Vec::new(),
-            carbon_cny_per_kg: 0.0,
-            peak_kw: 2000.0,
-            recent_peak_kw: 0.0,
-        }
-    }
-
-    fn battery() -> Battery {
-        let power_kw = Band { min: -100.0, max: 100.0 };
-        Battery { power_kw, capacity_kwh: 400.0, round_trip: 0.81, charge: Band { min: 0.1, max: 0.9 }, stored_kwh: 130.0 }
-    }
-
-    #[test]
-    fn a_battery_gives_what_it_has_above_its_least_in_the_dear_hour() {
-        // 90 kWh above the least are 81 at the terminal.
-        let site = Site { batteries: vec![battery()], ..site([1.0, 0.2]) };
-        assert_eq!(site.wishes().unwrap(), Wishes { batteries: vec![-81.0], vehicles: vec![] });
-        // One that stands below its least is let be: nothing has to come back at once.
-        let empty = Site { batteries: vec![Battery { stored_kwh: 20.0, ..battery() }], ..site };
-        assert_eq!(empty.wishes().unwrap().batteries, [0.0]);
-    }
-
-    #[test]
-    fn the_peak_of_the_last_weeks_is_expected_again() {
-        // 0.9 × 1200 kW are expected anyway, so 80 kW may be charged in the cheap hour.
-        let site = Site { batteries: vec![battery()], peak_kw: 0.0, recent_peak_kw: 1200.0, ..site([0.1, 1.0]) };
-        assert_eq!(site.wishes().unwrap().batteries, [80.0]);
-    }
-
-    #[test]
-    fn charging_is_put_off_no_longer_than_vehicles_stay() {
-        let vehicles = |stay_h, least| Vehicles { power_kw: Band { min: least, max: 300.0 }, stay_h, past: past(100.0) };
-        // Half of the dear hour's 100 kWh may wait half an hour; what they are always left may not.
-        let cases = [
-            ("half an hour", vehicles(0.5, 0.0), [1.0, 0.2], Some(50.0)),
-            ("they are left 70 kW", vehicles(0.5, 70.0), [1.0, 0.2], Some(70.0)),
-            ("they leave at once", vehicles(0.0, 0.0), [1.0, 0.2], None),
-            ("now is cheap", vehicles(0.5, 0.0), [0.2, 1.0], None),
-        ];
-        for (claim, vehicles, prices, cap) in cases {
-            let site = Site { vehicles: vec![vehicles], ..site(prices) };
-            assert_eq!(site.wishes().unwrap().vehicles, [cap], "{claim}");
-        }
-    }
-
-    #[test]
-    fn without_a_day_to_look_back_on_there_is_no_plan() {
-        let site = Site { batteries: vec![battery()], load: past(1000.0)[..23].to_vec(), ..site([1.0, 0.2]) };
-        assert_eq!(site.wishes(), Err(NoPlan::NoPast));
-        assert_eq!(Site { batteries: vec![battery(); 41], ..site }.wishes(), Err(NoPlan::TooMany(41)));
-    }
-}
+mod tests;

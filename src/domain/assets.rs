@@ -26,6 +26,8 @@ named! {
         HeatPump = "heat_pump",
         /// Of burners: the oxygen left in their flue gas.
         Combustion = "combustion",
+        /// Work that may wait until later in its day.
+        Batch = "batch",
     }
 }
 
@@ -35,7 +37,7 @@ impl AssetKind {
     pub fn unit(self) -> &'static str {
         match self {
             AssetKind::Hvac | AssetKind::Boiler | AssetKind::Cooling | AssetKind::ChilledWater => "c",
-            AssetKind::Battery | AssetKind::EvCharging => "kw",
+            AssetKind::Battery | AssetKind::EvCharging | AssetKind::Batch => "kw",
             AssetKind::Compressor => "bar",
             AssetKind::Lighting
             | AssetKind::Ventilation
@@ -103,7 +105,7 @@ impl Hours {
     }
 }
 
-/// What can be moved in time: by a battery, or by vehicles that stay plugged in.
+/// What can be moved in time: by a battery, by vehicles that stay plugged in, or because work may wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Storing {
     /// Of a battery, kWh; without it nothing is planned for it.
@@ -114,12 +116,40 @@ pub struct Storing {
     pub charge: Band,
     /// Vehicles stay at least so long after charging could have been over, hours: what is withheld from them can be made up within.
     pub stay_h: f64,
+    /// The local hour of the day, 0 to 23, by which work that came in the 24 hours before is done.
+    pub done_by: i8,
 }
 
 impl Default for Storing {
-    /// A lithium battery's round trip of 88 %, used between 10 and 95 % (docs/zone.md); vehicles that leave at once.
+    /// A lithium battery's round trip of 88 %, used between 10 and 95 % (docs/zone.md); vehicles that leave at once; work that is done by midnight.
     fn default() -> Storing {
-        Storing { capacity_kwh: None, round_trip: 0.88, charge: Band { min: 0.1, max: 0.95 }, stay_h: 0.0 }
+        Storing { capacity_kwh: None, round_trip: 0.88, charge: Band { min: 0.1, max: 0.95 }, stay_h: 0.0, done_by: 0 }
+    }
+}
+
+/// What a heat pump makes of its electricity, and the boilers that it stands before of their fuel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pumping {
+    /// What it reaches of Carnot's coefficient between the outdoor air and the flow; without it nothing is planned for it.
+    pub of_carnot: Option<f64>,
+    /// The most heat that it gives; without it nothing is planned for it.
+    pub heat_kw: Option<f64>,
+    /// Heat per lower heating value of the boilers that it stands before.
+    pub boiler_efficiency: f64,
+}
+
+impl Pumping {
+    /// Whether enough is known of it to plan for it.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        self.of_carnot.is_some() && self.heat_kw.is_some()
+    }
+}
+
+impl Default for Pumping {
+    /// Boilers of 90 %. Our choice (docs/zone.md).
+    fn default() -> Pumping {
+        Pumping { of_carnot: None, heat_kw: None, boiler_efficiency: 0.9 }
     }
 }
 
@@ -145,6 +175,7 @@ pub struct Asset {
     /// Not there, and not commanded, before a programme is commissioned.
     pub programme: bool,
     pub storing: Storing,
+    pub pumping: Pumping,
 }
 
 impl Asset {
@@ -164,11 +195,21 @@ impl Asset {
     }
 
     fn hours_of(&self, date: Date, days: &DayTypes) -> Hours {
-        match days.of(date) {
+        self.hours_on(days.of(date))
+    }
+
+    fn hours_on(&self, day: DayType) -> Hours {
+        match day {
             DayType::Workday => self.hours[0],
             DayType::Saturday => self.hours[1],
             DayType::Sunday | DayType::Holiday => self.hours[2],
         }
+    }
+
+    /// Whether it is in use in a local hour, 0 to 23, of such a day.
+    #[must_use]
+    pub fn in_use_on(&self, day: DayType, hour: i8) -> bool {
+        self.hours_on(day).has(hour.into())
     }
 
     /// What a set point has to be within.

@@ -1,26 +1,35 @@
-//! Plans for batteries and charging, made anew when an hour of the engine's clock begins.
+//! Plans for batteries, charging, work that may wait and heat pumps, begun anew with each hour of the engine's clock.
 //!
-//! A plan is made of what was committed of the time before its hour, so that one that is made later in the hour, after a restart, is the same. Where there is no plan
-//! the rules decide: that is counted (`plans_failed`), and written into the audit log when it begins and when it is over.
+//! A plan is made of what was committed of the time before its hour, on a thread of its own, and used from the decision after the one that began it: so it does not
+//! depend on how fast it was made, and one that is made once more after a restart is the same. Where there is no plan the rules decide: that is counted (`plans_failed`),
+//! and written into the audit log when it begins and when it is over.
 
+mod maker;
+
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use self::maker::{Made, Maker};
+use super::regulate::DECISION_MS;
 use super::{Engine, EngineError};
-use crate::dispatch::forecast::{Hour, Past};
+use crate::dispatch::forecast::{self, Hour, Past};
+use crate::dispatch::heat::{Gas, Pump};
 use crate::dispatch::outlook::{HORIZON_H, Outlook, outlook};
-use crate::dispatch::site::{Battery, CARBON_CNY_PER_T, Site, Vehicles, Wishes};
+use crate::dispatch::site::{BACK_MS, Batch, Battery, CARBON_CNY_PER_T, LAST_RESORT, Site, Vehicles, Wishes};
 use crate::domain::assets::{Asset, AssetKind, Band};
 use crate::domain::factors::GridMethod;
-use crate::domain::units::{DAY_MS, HOUR_MS, Millis};
+use crate::domain::units::{HOUR_MS, Millis};
+use crate::domain::zone::ClockMode;
 use crate::regulation::desk::Move;
-use crate::store::StoreError;
+use crate::regulation::rules::{self, Situation};
 use crate::store::batch::RowId;
+use crate::store::planning::{STATE_OF_CHARGE, WAITING};
 
-/// So far back plans look: forecasts take two weeks of it, the expected peak all four. The first days of a longer month are forgotten at its end: the plan then
-/// keeps below a lower peak than the month has, which is the careful side.
-const BACK_MS: i64 = 28 * DAY_MS;
 /// The newest hours are read once more for each plan: what comes late is late by minutes, as a rule.
 const AGAIN_MS: i64 = 3 * HOUR_MS;
-/// A state of charge that is older says nothing.
-const STATE_AGE_MS: i64 = HOUR_MS;
+/// A gauge's value that is older says nothing.
+const GAUGE_AGE_MS: i64 = HOUR_MS;
 const MG_PER_KG: f64 = 1e6;
 const KG_PER_T: f64 = 1000.0;
 
@@ -31,25 +40,55 @@ struct Seen {
     used_kw: f64,
     bought_kw: f64,
     highest_kw: f64,
-    /// Of each planned asset's entity.
-    assets_kw: Vec<f64>,
+    /// Of the batteries' entities together, and of each of the vehicles'.
+    batteries_kw: f64,
+    vehicles_kw: Vec<f64>,
+    /// What was put off in the hour, less what was made up for.
+    put_off_kw: f64,
+    outdoor_c: Option<f64>,
+}
+
+/// Positions of the assets that can be planned for.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Planned {
+    batteries: Vec<usize>,
+    vehicles: Vec<usize>,
+    batches: Vec<usize>,
+    pumps: Vec<usize>,
+}
+
+/// What came of the plan of an hour.
+#[derive(Clone, Debug)]
+struct Told {
+    hour: Millis,
+    assets: Planned,
+    wishes: Vec<Wishes>,
 }
 
 /// What planning keeps in memory; all of it can be made anew from the store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Planning {
     seen: Vec<Seen>,
-    /// Positions of the assets that can be planned for: batteries, then vehicles.
-    batteries: Vec<usize>,
-    vehicles: Vec<usize>,
-    /// The hour and what was planned for it.
-    planned: Option<(Millis, Option<Wishes>)>,
+    /// What `seen` is of.
+    assets: Planned,
+    maker: Maker,
+    /// The hour of the plan that is being made, and the assets it is for.
+    making: Option<(Millis, Planned)>,
+    told: Option<Told>,
     failing: bool,
+    last_resort: Duration,
+}
+
+impl Default for Planning {
+    fn default() -> Planning {
+        let (seen, assets, maker) = (Vec::new(), Planned::default(), Maker::default());
+        Planning { seen, assets, maker, making: None, told: None, failing: false, last_resort: LAST_RESORT }
+    }
 }
 
 /// What a plan says of an asset.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Planned {
+pub(super) enum Said {
     /// Nothing: the rules decide.
     Nothing,
     /// This set point; none: its own plan is as good.
@@ -57,65 +96,98 @@ pub(super) enum Planned {
 }
 
 impl Engine {
-    /// What is planned for each of the zone's assets in the hour of `now`.
-    pub(super) fn plans(&mut self, now: Millis) -> Result<Vec<Planned>, EngineError> {
-        let hour = self.calendar.hour(now).start;
-        let is_known = self.planning.planned.as_ref().is_some_and(|(planned, _)| *planned == hour);
-        if !is_known {
-            let wishes = self.plan(hour)?;
-            self.planning.planned = Some((hour, wishes));
+    /// How long a solver may take by the wall clock before the rules decide, and a fed engine waits for it.
+    pub fn set_plan_deadline(&mut self, last_resort: Duration) {
+        self.planning.last_resort = last_resort;
+    }
+
+    /// What is planned for each of the zone's assets at `now`.
+    pub(super) fn plans(&mut self, now: Millis) -> Result<Vec<Said>, EngineError> {
+        // On the wall clock there has been a quarter of an hour for it; a fed clock waits, so that the same days come out the same.
+        let wait = if self.zone.profile().clock == ClockMode::Feed { self.planning.last_resort * 2 } else { Duration::ZERO };
+        self.take_plan(wait);
+        // The plan that the decision before this one began: after a start it is made now.
+        let (used, begun) = (self.calendar.hour(now.plus_ms(-DECISION_MS)).start, self.calendar.hour(now).start);
+        if self.planning.told.as_ref().is_none_or(|told| told.hour < used) && !self.planning.maker.is_busy() {
+            self.begin_plan(used)?;
+            self.take_plan(self.planning.last_resort * 2);
         }
-        let mut plans = vec![Planned::Nothing; self.zone.assets().len()];
-        let Planning { batteries, vehicles, planned, .. } = &self.planning;
-        if let Some((_, Some(wishes))) = planned {
-            for (index, kw) in batteries.iter().zip(&wishes.batteries) {
-                plans[*index] = Planned::SetPoint(Some(*kw));
-            }
-            for (index, cap) in vehicles.iter().zip(&wishes.vehicles) {
-                plans[*index] = Planned::SetPoint(*cap);
+        if used < begun && !self.planning.maker.is_busy() {
+            self.begin_plan(begun)?;
+        }
+        let mut plans = vec![Said::Nothing; self.zone.assets().len()];
+        let Some(Told { hour, assets, wishes }) = self.planning.told.as_ref() else { return Ok(plans) };
+        let into_plan = usize::try_from(begun.ms_since(*hour) / HOUR_MS).unwrap_or(usize::MAX);
+        if let Some(Wishes { batteries, vehicles, batches, pumps }) = wishes.get(into_plan) {
+            let mut say = |index: &usize, value| plans[*index] = Said::SetPoint(value);
+            assets.batteries.iter().zip(batteries).for_each(|(index, kw)| say(index, Some(*kw)));
+            assets.vehicles.iter().zip(vehicles).for_each(|(index, cap)| say(index, *cap));
+            assets.batches.iter().zip(batches).for_each(|(index, cap)| say(index, *cap));
+            for (index, share) in assets.pumps.iter().zip(pumps) {
+                let Band { min, max } = self.zone.assets()[*index].limits;
+                say(index, Some((min + share * (max - min)).round()));
             }
         }
         Ok(plans)
     }
 
-    fn plan(&mut self, hour: Millis) -> Result<Option<Wishes>, EngineError> {
-        let assets = self.zone.assets();
-        let of_kind = |kind: AssetKind, fits: fn(&Asset) -> bool| -> Vec<usize> {
-            let planned = |asset: &Asset| asset.kind == kind && *asset.unit == *kind.unit() && fits(asset);
-            (0..assets.len()).filter(|index| planned(&assets[*index])).collect()
-        };
-        let mut batteries = Vec::new();
-        let mut states = Vec::new();
-        for index in of_kind(AssetKind::Battery, |asset| asset.storing.capacity_kwh.is_some()) {
-            if let Some(pct) = self.store.state_of_charge_pct(&assets[index].entity, hour.plus_ms(-STATE_AGE_MS), hour)? {
-                batteries.push(index);
-                states.push(pct);
+    /// Takes what came of the plan that is being made, if it is there within `wait`.
+    fn take_plan(&mut self, wait: Duration) {
+        if let Some(made) = self.planning.maker.take(wait) {
+            if let Some((hour, assets)) = self.planning.making.take() {
+                self.tell_plan(hour, assets, made);
             }
+        } else if self.planning.maker.is_busy() {
+            self.count("plans_late", 1);
         }
-        let vehicles = of_kind(AssetKind::EvCharging, |asset| 0.0 < asset.storing.stay_h);
-        if (&batteries, &vehicles) != (&self.planning.batteries, &self.planning.vehicles) {
-            self.planning = Planning { failing: self.planning.failing, ..Planning::default() };
-            (self.planning.batteries, self.planning.vehicles) = (batteries, vehicles);
-        }
-        if self.planning.batteries.is_empty() && self.planning.vehicles.is_empty() {
-            return Ok(None);
-        }
-        self.look_back(hour)?;
-        let wishes = match self.outlook(hour) {
-            Some(outlook) => self.site(outlook, &states).wishes().map_err(|failure| failure.to_string()),
-            None => Err("an hour of the plan has no price or no factor of electricity".to_owned()),
-        };
-        let failed = wishes.as_ref().err().cloned();
+    }
+
+    fn tell_plan(&mut self, hour: Millis, assets: Planned, made: Made) {
         self.count("plans", 1);
-        self.count("plans_failed", i64::from(failed.is_some()));
-        if failed.is_some() != self.planning.failing {
-            self.planning.failing = failed.is_some();
-            let outcome = if failed.is_some() { "the rules decide" } else { "plans again" };
+        self.count("plans_failed", i64::from(made.is_err()));
+        if made.is_err() != self.planning.failing {
+            self.planning.failing = made.is_err();
+            let outcome = if made.is_err() { "the rules decide" } else { "plans again" };
             let [who, what, outcome] = ["collector", "plan ahead", outcome].map(str::to_owned);
-            let why = failed.unwrap_or_default();
+            let why = made.as_ref().err().cloned().unwrap_or_default();
             self.regulation.say(Move { asset: String::new(), at: hour, who, what, why, outcome, order: None, reply: None });
         }
-        Ok(wishes.ok())
+        self.planning.told = Some(Told { hour, assets, wishes: made.unwrap_or_default() });
+    }
+
+    /// Begins the plan of an hour, where there is something to plan for.
+    fn begin_plan(&mut self, hour: Millis) -> Result<(), EngineError> {
+        let (from, gas) = (hour.plus_ms(-GAUGE_AGE_MS), self.gas(hour));
+        let (states, waiting) = (self.store.gauges(STATE_OF_CHARGE, from, hour)?, self.store.gauges(WAITING, from, hour)?);
+        let is_outdoor = self.store.outdoor_c(hour.plus_ms(-AGAIN_MS), hour)?.is_some();
+        let (zone, programme) = (self.zone.assets(), self.regulation.programme());
+        let of_kind = |kind: AssetKind, fits: &dyn Fn(&Asset) -> bool| -> Vec<usize> {
+            let planned =
+                |asset: &Asset| asset.kind == kind && *asset.unit == *kind.unit() && (programme || !asset.programme) && fits(asset);
+            (0..zone.len()).filter(|index| planned(&zone[*index])).collect()
+        };
+        let assets = Planned {
+            batteries: of_kind(AssetKind::Battery, &|asset| asset.storing.capacity_kwh.is_some() && states.contains_key(&asset.entity)),
+            vehicles: of_kind(AssetKind::EvCharging, &|asset| 0.0 < asset.storing.stay_h),
+            batches: of_kind(AssetKind::Batch, &|asset| asset.normal.is_some() && waiting.contains_key(&asset.entity)),
+            pumps: of_kind(AssetKind::HeatPump, &|asset| asset.pumping.is_planned() && gas.is_some() && is_outdoor),
+        };
+        if assets == Planned::default() {
+            return Ok(());
+        }
+        if assets != self.planning.assets {
+            self.planning.seen.clear();
+            self.planning.assets = assets.clone();
+        }
+        self.look_back(hour)?;
+        let site = self.outlook(hour).map(|outlook| self.site(outlook, (&states, &waiting), gas.as_ref()));
+        let Some(site) = site else {
+            self.tell_plan(hour, assets, Err("an hour of the plan has no price or no factor of electricity".to_owned()));
+            return Ok(());
+        };
+        self.planning.maker.begin(site, self.planning.last_resort);
+        self.planning.making = Some((hour, assets));
+        Ok(())
     }
 
     fn outlook(&mut self, hour: Millis) -> Option<Outlook> {
@@ -127,63 +199,98 @@ impl Engine {
         outlook(hour, HORIZON_H, known, &mut self.calendar, factor.0 as f64 / MG_PER_KG)
     }
 
+    fn gas(&mut self, hour: Millis) -> Option<Gas> {
+        Gas::at(hour, (&self.in_force.tariff, &self.in_force.factors, self.zone.profile()), &mut self.calendar)
+    }
+
+    /// Its flow is as warm as the rules want it, else as its boilers plan it, at each of these outdoor temperatures.
+    fn pump(&self, asset: &Asset, gas: &Gas, ahead_c: &[f64]) -> Option<Pump> {
+        let boiler = self.zone.assets().iter().find(|other| other.kind == AssetKind::Boiler && other.entity == asset.entity)?;
+        let by_rule = |asset: &Asset, outdoor_c: f64| {
+            let local = jiff::civil::DateTime::default();
+            let band = crate::domain::tariff::Band::Unpriced;
+            let situation = Situation { local, in_use: true, value: None, day_c: None, outdoor_c: Some(outdoor_c), band };
+            rules::wish(asset, &situation).map(|wish| wish.value)
+        };
+        let flow = |outdoor_c: &f64| Some((by_rule(boiler, *outdoor_c).or(boiler.normal)?, *outdoor_c));
+        let ruled = ahead_c.iter().map(|outdoor_c| by_rule(asset, *outdoor_c).is_some()).collect();
+        Pump::new(&asset.pumping, gas, &ahead_c.iter().map(flow).collect::<Option<Vec<_>>>()?, ruled)
+    }
+
     /// Brings what was seen up to the hour.
     fn look_back(&mut self, hour: Millis) -> Result<(), EngineError> {
         let (oldest, again) = (hour.plus_ms(-BACK_MS), hour.plus_ms(-AGAIN_MS));
         let seen = &mut self.planning.seen;
         seen.retain(|seen| oldest <= seen.hour.start && seen.hour.start < again);
         let mut at = seen.last().map_or(oldest, |seen| seen.hour.start.plus_ms(HOUR_MS));
-        let positions: Vec<usize> = self.planning.batteries.iter().chain(&self.planning.vehicles).copied().collect();
-        let rows: Vec<Option<RowId>> = positions.iter().map(|index| self.row_of(&self.zone.assets()[*index].entity)).collect();
+        let Planned { batteries, vehicles, batches, .. } = self.planning.assets.clone();
+        let row = |index: &usize| self.zone.entity_of(&self.zone.assets()[*index].entity).map(|entity| self.entities[entity.0 as usize]);
+        let (batteries, vehicles): (Vec<_>, Vec<_>) = (batteries.iter().map(row).collect(), vehicles.iter().map(row).collect());
         let interval_ms = self.zone.profile().interval_ms;
+        let mut waited = self.waiting(&batches, at)?;
         while at < hour {
+            let used = self.store.hour_kwh(at)?;
+            let of = |row: &Option<RowId>| row.and_then(|row| used.get(&row)).map_or(0.0, |(used_kwh, _)| *used_kwh);
             // An hour that nobody metered is none to look back on.
-            if let Some((used_kw, bought_kw)) = self.store.hour_kwh(self.whole, at)? {
+            if let Some((used_kw, bought_kw)) = used.get(&self.whole).copied() {
                 let highest_kw = self.store.highest_kw(self.whole, at, interval_ms)?.unwrap_or(bought_kw).max(bought_kw);
-                let of = |row: &Option<RowId>| match row {
-                    Some(row) => Ok(self.store.hour_kwh(*row, at)?.map_or(0.0, |(used_kwh, _)| used_kwh)),
-                    None => Ok(0.0),
-                };
-                let assets_kw = rows.iter().map(of).collect::<Result<_, StoreError>>()?;
+                let waits = self.waiting(&batches, at.plus_ms(HOUR_MS))?;
+                let (batteries_kw, vehicles_kw) = (batteries.iter().map(of).sum(), vehicles.iter().map(of).collect());
                 let of_day = ((at.0 + self.calendar.offset_ms(at)).div_euclid(HOUR_MS).rem_euclid(24)) as i8;
                 let hour = Hour { start: at, of_day, kind: self.zone.day_types().of(self.calendar.date(at)) };
-                self.planning.seen.push(Seen { hour, used_kw, bought_kw, highest_kw, assets_kw });
+                let put_off_kw = waits - waited;
+                let outdoor_c = self.store.outdoor_c(at, at.plus_ms(HOUR_MS))?;
+                self.planning.seen.push(Seen { hour, used_kw, bought_kw, highest_kw, batteries_kw, vehicles_kw, put_off_kw, outdoor_c });
+                waited = waits;
             }
             at = at.plus_ms(HOUR_MS);
         }
         Ok(())
     }
 
-    fn row_of(&self, entity: &str) -> Option<RowId> {
-        self.zone.entity_of(entity).map(|index| self.entities[index.0 as usize])
+    /// What waited at a time, kWh, of all these works.
+    fn waiting(&self, batches: &[usize], at: Millis) -> Result<f64, EngineError> {
+        if batches.is_empty() {
+            return Ok(0.0);
+        }
+        let waiting = self.store.gauges(WAITING, at.plus_ms(-GAUGE_AGE_MS), at)?;
+        Ok(batches.iter().filter_map(|index| waiting.get(&self.zone.assets()[*index].entity)).sum())
     }
 
-    fn site(&self, outlook: Outlook, states: &[f64]) -> Site {
-        let Planning { seen, batteries, vehicles, .. } = &self.planning;
+    fn site(&self, outlook: Outlook, (states, waiting): (&Gauges, &Gauges), gas: Option<&Gas>) -> Site {
+        let Planning { seen, assets, .. } = &self.planning;
         let series = |value: &dyn Fn(&Seen) -> f64| seen.iter().map(|seen| Past { hour: seen.hour, kw: value(seen) }).collect::<Vec<_>>();
-        let battery = |(index, pct): (&usize, &f64)| {
-            let Asset { limits, storing, .. } = &self.zone.assets()[*index];
-            let capacity_kwh = storing.capacity_kwh.unwrap_or(0.0);
-            let stored_kwh = pct.clamp(0.0, 100.0) / 100.0 * capacity_kwh;
-            Battery { power_kw: *limits, capacity_kwh, round_trip: storing.round_trip, charge: storing.charge, stored_kwh }
-        };
+        let asset = |index: &usize| &self.zone.assets()[*index];
+        let of = |gauges: &Gauges, asset: &Asset| gauges.get(&asset.entity).copied().unwrap_or(0.0);
         let group = |(place, index): (usize, &usize)| {
-            let asset = &self.zone.assets()[*index];
-            let power_kw = Band { min: asset.comfort.min.max(0.0), max: asset.limits.max };
-            Vehicles { power_kw, stay_h: asset.storing.stay_h, past: series(&|seen| seen.assets_kw[batteries.len() + place].max(0.0)) }
+            let Asset { comfort, limits, storing, .. } = asset(index);
+            let power_kw = Band { min: comfort.min.max(0.0), max: limits.max };
+            Vehicles { power_kw, stay_h: storing.stay_h, past: series(&|seen| seen.vehicles_kw[place].max(0.0)) }
         };
+        let outdoor: Vec<Past> = seen.iter().filter_map(|seen| Some(Past { hour: seen.hour, kw: seen.outdoor_c? })).collect();
+        let ahead_c = forecast::level(&outdoor, &outlook.hours);
         let month = outlook.months.first().map_or(Millis(i64::MIN), |month| month.start);
         let peak = |from: Millis| seen.iter().filter(|seen| from <= seen.hour.start).map(|seen| seen.highest_kw).fold(0.0, f64::max);
+        let load = |seen: &Seen| seen.used_kw - seen.batteries_kw - seen.vehicles_kw.iter().sum::<f64>() + seen.put_off_kw;
         Site {
-            load: series(&|seen| seen.used_kw - seen.assets_kw.iter().sum::<f64>()),
+            load: series(&load),
             sun: series(&|seen| seen.used_kw - seen.bought_kw),
             excess: series(&|seen| seen.highest_kw - seen.bought_kw),
-            batteries: batteries.iter().zip(states).map(battery).collect(),
-            vehicles: vehicles.iter().enumerate().map(group).collect(),
+            batteries: assets.batteries.iter().map(asset).map(|asset| Battery::of(asset, of(states, asset))).collect(),
+            vehicles: assets.vehicles.iter().enumerate().map(group).collect(),
+            batches: assets.batches.iter().map(asset).map(|asset| Batch::of(asset, of(waiting, asset), &outlook.hours)).collect(),
+            pumps: assets.pumps.iter().map(asset).filter_map(|asset| self.pump(asset, gas?, ahead_c.as_ref()?)).collect(),
             carbon_cny_per_kg: CARBON_CNY_PER_T / KG_PER_T,
+            spares_what_it_loses: true,
             peak_kw: peak(month),
             recent_peak_kw: peak(Millis(i64::MIN)),
             outlook,
         }
     }
 }
+
+/// By entity.
+type Gauges = FxHashMap<Box<str>, f64>;
+
+#[cfg(test)]
+mod tests;

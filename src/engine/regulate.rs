@@ -3,7 +3,7 @@
 //! Decides from what is committed, and keeps what it decided before anything of it goes out: after a crash in between the same decision is made again, or
 //! the same command sent. Nothing is decided before the zone's live part.
 
-use super::planning::Planned;
+use super::planning::Said;
 use super::rejection::Rejection;
 use super::{Engine, EngineError};
 use crate::alerts::{Change, RESULT_RULE, Transition};
@@ -23,7 +23,7 @@ use crate::wire::assets::{self, Heard, Outcome};
 use crate::wire::{encode, topic};
 
 /// Decisions are made when the engine's clock enters another stretch of this length.
-const DECISION_MS: i64 = 15 * MINUTE_MS;
+pub(super) const DECISION_MS: i64 = 15 * MINUTE_MS;
 /// How far back the outdoor temperature is looked at: for the season, and for the weather of the hour.
 const DAY_BACK_MS: i64 = 24 * HOUR_MS;
 const HOURS_BACK_MS: i64 = 3 * HOUR_MS;
@@ -73,6 +73,11 @@ impl Regulation {
 
     pub fn is_on(&self) -> bool {
         self.on
+    }
+
+    /// Whether the assets of the programme are there.
+    pub(super) fn programme(&self) -> bool {
+        self.programme
     }
 
     /// Something that is about no single asset.
@@ -148,8 +153,8 @@ impl Engine {
             let until = desk::valid_until(asset, use_changes_in_ms, now);
             let value = place.standing(now).value;
             let wish = match plans[index] {
-                Planned::SetPoint(planned) => planned.map(|value| rules::Wish { value, reason: PLANNED }),
-                Planned::Nothing => rules::wish(asset, &Situation { local, in_use, value, day_c, outdoor_c, band }),
+                Said::SetPoint(planned) => planned.map(|value| rules::Wish { value, reason: PLANNED }),
+                Said::Nothing => rules::wish(asset, &Situation { local, in_use, value, day_c, outdoor_c, band }),
             };
             if let Some(order) = place.decide(asset, wish.as_ref(), (self.regulation.stopped, in_use), (now, until)) {
                 let entry = said(asset, order, "rules", now);

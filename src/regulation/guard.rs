@@ -112,7 +112,7 @@ fn dwell(asset: &Asset, standing: Standing, now: Millis) -> Result<(), Refused> 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::assets::{AssetKind, Hours, Mode, Storing};
+    use crate::domain::assets::{AssetKind, Hours, Mode, Pumping, Storing};
 
     pub fn asset() -> Asset {
         Asset {
@@ -129,6 +129,7 @@ pub(super) mod tests {
             mode: Mode::Automatic,
             programme: false,
             storing: Storing::default(),
+            pumping: Pumping::default(),
         }
     }
 

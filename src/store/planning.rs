@@ -1,6 +1,7 @@
 //! What plans look back on: hours of the zone and of assets' entities, highest quarters, states of charge.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
+use rustc_hash::FxHashMap;
 
 use super::batch::RowId;
 use super::savings::number;
@@ -10,17 +11,19 @@ use crate::domain::units::{HOUR_MS, Millis};
 
 /// The item of a battery's gauge, percent of its capacity.
 pub const STATE_OF_CHARGE: &str = "state_of_charge_pct";
+/// The item of a work's gauge: the electricity that what waits will take, kWh.
+pub const WAITING: &str = "waiting_kwh";
 const WH_PER_KWH: f64 = 1000.0;
 
 impl Store {
-    /// Electricity that an entity used in an hour, and what of it was bought, kWh; none where nothing was metered.
-    pub fn hour_kwh(&self, entity: RowId, hour: Millis) -> Result<Option<(f64, f64)>, StoreError> {
-        let sql = "SELECT quantity, bought FROM rollup_row WHERE level = 1 AND ts = ?1 AND entity = ?2 AND carrier = ?3";
+    /// Electricity that each entity used in an hour, and what of it was bought, kWh; of those that were metered.
+    pub fn hour_kwh(&self, hour: Millis) -> Result<FxHashMap<RowId, (f64, f64)>, StoreError> {
+        let sql = "SELECT entity, quantity, bought FROM rollup_row WHERE level = 1 AND ts = ?1 AND carrier = ?2";
         let kwh = |wh: i64| wh as f64 / WH_PER_KWH;
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found =
-            statement.query_row(params![hour.0, entity.0, number(Book::Electricity)], |row| Ok((kwh(row.get(0)?), kwh(row.get(1)?))));
-        Ok(found.optional()?)
+        let rows = statement
+            .query_map(params![hour.0, number(Book::Electricity)], |row| Ok((RowId(row.get(0)?), (kwh(row.get(1)?), kwh(row.get(2)?)))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The highest mean of what an entity bought in an interval of an hour, kW; of an hour that was read as a whole its mean.
@@ -37,11 +40,12 @@ impl Store {
         Ok(highest)
     }
 
-    /// What an entity's battery showed last after `from` and up to `to`, percent.
-    pub fn state_of_charge_pct(&self, entity: &str, from: Millis, to: Millis) -> Result<Option<f64>, StoreError> {
-        let sql = "SELECT w.value FROM channel_row c JOIN weather_row w ON w.channel = c.id AND ?3 < w.ts AND w.ts <= ?4 \
-                   WHERE c.entity = ?1 AND c.item = ?2 ORDER BY w.ts DESC LIMIT 1";
+    /// What the gauges of such an item showed last after `from` and up to `to`, by entity.
+    pub fn gauges(&self, item: &str, from: Millis, to: Millis) -> Result<FxHashMap<Box<str>, f64>, StoreError> {
+        let sql = "SELECT c.entity, w.value FROM channel_row c JOIN weather_row w ON w.channel = c.id AND ?2 < w.ts AND w.ts <= ?3 \
+                   WHERE c.item = ?1 ORDER BY w.ts";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params![entity, STATE_OF_CHARGE, from.0, to.0], |row| row.get(0)).optional()?)
+        let rows = statement.query_map(params![item, from.0, to.0], |row| Ok((row.get::<_, String>(0)?.into(), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }

@@ -1,45 +1,42 @@
-//! A year of batteries and charging under four strategies, side by side.
+//! A year of what can be moved, under four strategies, side by side: batteries, charging, work that may wait, and which heat goes first.
 //!
-//! The zone of the simulators is played quarter by quarter, once for each strategy, from one state. A strategy knows what meters have shown by the hour's
-//! begin, prices and factors; only [`Strategy::Foresight`] is told what the others played into. The batteries and vehicles are the fleet's own models: what a plan believes of
-//! them is held against what they do. Invariant: the four differ by set points only.
+//! The zone of the simulators, with its programme, is played quarter by quarter, once for each strategy, from one state. A strategy knows what meters have shown by
+//! the hour's begin, prices and factors; only [`Strategy::Foresight`] is told what the others played into. What a plan believes of the fleet's models is held against what
+//! they do. Invariant: the four differ by set points only.
 
 mod meters;
 pub mod outcome;
+mod stage;
 
 use std::path::Path;
 use std::time::Duration;
 
-use nengtan_fleet::physics::World;
-
-use self::meters::{Meters, Quarter};
-use self::outcome::{Outcome, QUARTERS_PER_H};
+use self::outcome::Outcome;
+use self::stage::{Gauges, Seen, Stage, band, outdoor_c};
 use super::TrialError;
-use crate::config::zone_folder::{self, ZoneFolder};
-use crate::dispatch::forecast::{Hour, Past};
-use crate::dispatch::outlook::{self, HORIZON_H, Outlook};
+use crate::dispatch::forecast::{self, Past};
+use crate::dispatch::outlook::HORIZON_H;
 use crate::dispatch::plan::{self, Failure, Problem};
-use crate::dispatch::site::{Battery, NoPlan, Site, Vehicles, Wishes};
-use crate::domain::assets::{Asset, AssetKind};
+use crate::dispatch::pool::Pools;
+use crate::dispatch::site::{BACK_MS, LAST_RESORT, NoPlan, Site, Wishes, firsts, shares, spares};
+use crate::domain::assets::AssetKind;
 use crate::domain::calendar::LocalCalendar;
-use crate::domain::channel::Carrier;
 use crate::domain::entity::named;
-use crate::domain::factors::GridMethod;
-use crate::domain::units::{DAY_MS, HOUR_MS, MINUTE_MS, Millis};
+use crate::domain::units::{HOUR_MS, Millis};
 use crate::regulation::rules::{self, Situation};
 
 /// Played before the first judged hour, so that there is something to look back on.
-const BEFORE_MS: i64 = 28 * DAY_MS;
-const QUARTER_MS: i64 = 15 * MINUTE_MS;
-const MG_PER_KG: f64 = 1e6;
+const BEFORE_MS: i64 = BACK_MS;
+/// A whole month is planned in so few pools, so that the problem stays solvable.
+const POOLS_OF_A_MONTH: usize = 4;
 
 named! {
     Strategy {
-        /// Stores what the sun gives beyond what is used, and gives it back as soon as something is bought.
+        /// Stores what the sun gives beyond what is used, and gives it back as soon as something is bought. All else follows its own plan, heat pumps the rules.
         Greedy = "greedy",
         /// The rules of [`crate::regulation::rules`].
         Tariff = "tariff",
-        /// Plans a day and a half ahead, anew each hour.
+        /// Plans a day and a half ahead, anew each hour; a plan is there a quarter of an hour after its data.
         Receding = "receding",
         /// Plans whole months, knowing everything: the bound.
         Foresight = "foresight",
@@ -52,6 +49,7 @@ pub struct Options<'p> {
     pub seed: u64,
     pub months: u32,
     pub carbon_cny_per_kg: f64,
+    pub spares_what_it_loses: bool,
 }
 
 /// Plays all strategies; `progress` is told how many hours of how many are played.
@@ -75,138 +73,20 @@ pub fn run(options: &Options, mut progress: impl FnMut(u64, u64)) -> Result<Vec<
     Ok(outcomes)
 }
 
-/// An hour as the meters showed it.
-#[derive(Clone, Debug)]
-struct Seen {
-    hour: Hour,
-    /// Means of the hour, kW.
-    load_kw: f64,
-    sun_kw: f64,
-    vehicles_kw: Vec<f64>,
-    /// The highest quarter above the mean, of what is bought for the load.
-    excess_kw: f64,
-    /// The highest quarter.
-    bought_kw: f64,
-}
-
-/// The zone before the first hour, and what all strategies have in common.
-struct Stage {
-    folder: ZoneFolder,
-    meters: Meters,
-    world: World,
-    past: Vec<Seen>,
-    /// What batteries hold at the start, percent.
-    states: Vec<f64>,
-    start: Millis,
-    end: Millis,
-    kg_per_kwh: f64,
-    carbon_cny_per_kg: f64,
-    channels: usize,
-}
+/// What is wished in an hour's first quarter, and in its others.
+type Orders = (Wishes, Wishes);
 
 impl Stage {
-    fn new(options: &Options) -> Result<Stage, TrialError> {
-        let fleet = nengtan_fleet::zone::Zone::load(options.zone).map_err(TrialError::Ground)?;
-        let folder = zone_folder::load(options.zone).map_err(TrialError::Folder)?;
-        let profile = folder.zone.profile();
-        let calendar = LocalCalendar::new(profile.time_zone.clone());
-        let live_from = profile.live_from.unwrap_or(Millis(0));
-        let last = calendar.date(live_from);
-        // The months before the live part: a tariff for them is known.
-        let first = last.saturating_sub(jiff::Span::new().months(options.months));
-        let (start, end) = (calendar.start_of(first), calendar.start_of(last));
-        let factor = folder.factors.electricity(GridMethod::Average, &profile.region, first.year());
-        let factor = factor.map_err(|missing| TrialError::Dispatch(missing.to_string()))?.factor;
-        let world = World::new(&fleet, options.seed).map_err(TrialError::Dispatch)?;
-        let meters = Meters::of(&fleet, folder.zone.assets());
-        let mut stage = Stage {
-            meters,
-            world,
-            past: Vec::new(),
-            states: Vec::new(),
-            start,
-            end,
-            kg_per_kwh: factor.0 as f64 / MG_PER_KG,
-            carbon_cny_per_kg: options.carbon_cny_per_kg,
-            channels: fleet.channels.len(),
-            folder,
-        };
-        let (mut world, mut calendar) = (stage.world.clone(), calendar);
-        let mut at = start.plus_ms(-BEFORE_MS);
-        while at < start {
-            let quarters = stage.hour(&mut world, at);
-            let seen = stage.seen(at, &quarters, &mut calendar);
-            stage.past.push(seen);
-            stage.states = quarters.last().map_or_else(Vec::new, |quarter| quarter.states_pct.clone());
-            at = at.plus_ms(HOUR_MS);
-        }
-        stage.world = world;
-        Ok(stage)
-    }
-
-    /// Plays an hour.
-    fn hour(&self, world: &mut World, from: Millis) -> Vec<Quarter> {
-        let mut flows = vec![0.0; self.channels];
-        let mut quarter = |index: i64| {
-            let from = from.plus_ms(index * QUARTER_MS);
-            world.step(from.0, from.0 + QUARTER_MS, &mut flows);
-            self.meters.read(&flows, world)
-        };
-        (0..HOUR_MS / QUARTER_MS).map(&mut quarter).collect()
-    }
-
-    fn seen(&self, at: Millis, quarters: &[Quarter], calendar: &mut LocalCalendar) -> Seen {
-        let sum = |value: &dyn Fn(&Quarter) -> f64| quarters.iter().map(value).sum::<f64>();
-        let highest = |value: &dyn Fn(&Quarter) -> f64| quarters.iter().map(value).fold(0.0, f64::max) * QUARTERS_PER_H;
-        let vehicles_kw =
-            (0..self.assets(AssetKind::EvCharging).count()).map(|index| sum(&|quarter| quarter.vehicles_kwh[index])).collect();
-        let of_day = ((at.0 + calendar.offset_ms(at)).div_euclid(HOUR_MS).rem_euclid(24)) as i8;
-        Seen {
-            hour: Hour { start: at, of_day, kind: self.folder.zone.day_types().of(calendar.date(at)) },
-            load_kw: sum(&Quarter::load_kwh),
-            sun_kw: sum(&|quarter| quarter.sun_kwh),
-            vehicles_kw,
-            excess_kw: highest(&Quarter::net_kwh) - sum(&Quarter::net_kwh),
-            bought_kw: highest(&|quarter| quarter.bought_kwh),
-        }
-    }
-
-    fn assets(&self, kind: AssetKind) -> impl Iterator<Item = &Asset> {
-        self.folder.zone.assets().iter().filter(move |asset| asset.kind == kind)
-    }
-
-    fn outlook(&self, now: Millis, hours: usize, calendar: &mut LocalCalendar) -> Result<Outlook, TrialError> {
-        let unpriced =
-            || TrialError::Dispatch("an hour of the trial has no price of electricity; give the zone a tariff that holds then".to_owned());
-        outlook::outlook(now, hours, (&self.folder.tariff, self.folder.zone.day_types()), calendar, self.kg_per_kwh).ok_or_else(unpriced)
-    }
-
-    fn batteries(&self, states: &[f64]) -> Vec<Battery> {
-        let battery = |(asset, pct): (&Asset, &f64)| {
-            let capacity_kwh = asset.storing.capacity_kwh.unwrap_or(0.0);
-            let (round_trip, charge) = (asset.storing.round_trip, asset.storing.charge);
-            Battery { power_kw: asset.limits, capacity_kwh, round_trip, charge, stored_kwh: pct / 100.0 * capacity_kwh }
-        };
-        self.assets(AssetKind::Battery).zip(states).map(battery).collect()
-    }
-
-    fn vehicles(&self, past: &[Seen]) -> Vec<Vehicles> {
-        let group = |(index, asset): (usize, &Asset)| Vehicles {
-            power_kw: asset.comfort,
-            stay_h: asset.storing.stay_h,
-            past: past.iter().map(|seen| Past { hour: seen.hour, kw: seen.vehicles_kw[index] }).collect(),
-        };
-        self.assets(AssetKind::EvCharging).enumerate().map(group).collect()
-    }
-
     fn play(&self, strategy: Strategy, free: &[Seen], mut progress: impl FnMut()) -> Result<(Outcome, Vec<Seen>), TrialError> {
         let mut calendar = LocalCalendar::new(self.folder.zone.profile().time_zone.clone());
         let (mut world, mut past) = (self.world.clone(), self.past.clone());
         let (mut outcome, mut at) = (Outcome::default(), self.start);
         let mut months: Vec<Vec<Wishes>> = Vec::new();
-        let mut states = self.states.clone();
-        let held = |states: &[f64]| self.batteries(states).iter().map(|battery| battery.stored_kwh).sum::<f64>();
-        let (mut month, held_before) = (Millis(i64::MIN), held(&states));
+        let mut gauges = self.gauges.clone();
+        // Of the plan before: what it says of this hour.
+        let mut before: Option<Wishes> = None;
+        let held = |gauges: &Gauges| self.batteries(&gauges.states_pct).iter().map(|battery| battery.stored_kwh).sum::<f64>();
+        let (mut month, held_before) = (Millis(i64::MIN), held(&gauges));
         while at < self.end {
             let hour = self.outlook(at, 1, &mut calendar)?;
             if calendar.month(at).start != month {
@@ -214,50 +94,49 @@ impl Stage {
                 outcome.peaks_kw.push(0.0);
                 if strategy == Strategy::Foresight {
                     let hours = (calendar.month(at).end.min(self.end).ms_since(at) / HOUR_MS) as usize;
-                    months.push(self.whole_month(at, hours, (free, &states), &mut outcome, &mut calendar)?);
+                    months.push(self.whole_month(at, hours, (free, &gauges), &mut outcome, &mut calendar)?);
                 }
             }
-            let wishes = match strategy {
-                Strategy::Greedy => Some(self.greedy(&past)),
-                Strategy::Tariff => Some(self.by_tariff(at, &mut calendar)),
-                Strategy::Receding => self.receding(at, (&past, &states), &mut outcome, &mut calendar)?,
+            let outdoor_c = outdoor_c(&past);
+            let same = |wishes: Wishes| (wishes.clone(), wishes);
+            let (first, rest): Orders = match strategy {
+                Strategy::Greedy => same(self.greedy(&past, outdoor_c)),
+                Strategy::Tariff => same(self.by_tariff(at, outdoor_c, &mut calendar)),
+                Strategy::Receding => {
+                    let mut told = self.receding(at, (&past, &gauges), &mut outcome, &mut calendar)?.into_iter();
+                    let (rest, next) = (told.next(), told.next());
+                    let first = std::mem::replace(&mut before, next).or_else(|| rest.clone());
+                    // A strategy without a plan leaves it to the rules, as the engine does.
+                    let rules = self.by_tariff(at, outdoor_c, &mut calendar);
+                    (first.unwrap_or_else(|| rules.clone()), rest.unwrap_or(rules))
+                }
                 Strategy::Foresight => {
                     let into_month = (at.ms_since(month.max(self.start)) / HOUR_MS) as usize;
-                    months.last().and_then(|hours| hours.get(into_month).cloned())
+                    let planned = months.last().and_then(|hours| hours.get(into_month).cloned());
+                    same(planned.unwrap_or_else(|| self.by_tariff(at, outdoor_c, &mut calendar)))
                 }
             };
-            // A strategy without a plan leaves it to the rules, as the engine does.
-            self.command(&mut world, &wishes.unwrap_or_else(|| self.by_tariff(at, &mut calendar)));
-            let quarters = self.hour(&mut world, at);
+            self.command(&mut world, &first, outdoor_c);
+            let mut quarters = self.quarters(&mut world, at, 0..1);
+            self.command(&mut world, &rest, outdoor_c);
+            quarters.extend(self.quarters(&mut world, at, 1..4));
             for quarter in &quarters {
-                outcome.add(quarter, &hour, self.kg_per_kwh);
+                outcome.add(quarter, &hour, self.kg_per_kwh, &self.gas);
             }
-            states.clone_from(&quarters.last().map_or_else(Vec::new, |quarter| quarter.states_pct.clone()));
-            past.push(self.seen(at, &quarters, &mut calendar));
+            past.push(self.seen(at, &quarters, &gauges, &mut calendar));
+            gauges = Gauges::of(&quarters);
             at = at.plus_ms(HOUR_MS);
             progress();
         }
-        outcome.storage_loss_kwh -= held(&states) - held_before;
+        outcome.storage_loss_kwh -= held(&gauges) - held_before;
         let demand = self.outlook(self.start, 1, &mut calendar)?.peak_cny_per_kw;
         outcome.demand_cny = demand * outcome.peaks_kw.iter().sum::<f64>();
         past.drain(..self.past.len());
         Ok((outcome, past))
     }
 
-    fn command(&self, world: &mut World, wishes: &Wishes) {
-        for (asset, kw) in self.assets(AssetKind::Battery).zip(&wishes.batteries) {
-            world.controls.set(&asset.id, *kw);
-        }
-        for (asset, cap) in self.assets(AssetKind::EvCharging).zip(&wishes.vehicles) {
-            match cap {
-                Some(kw) => world.controls.set(&asset.id, *kw),
-                None => world.controls.clear(&asset.id),
-            }
-        }
-    }
-
     /// What the last hour had too much or too little of sun is what the next one will have.
-    fn greedy(&self, past: &[Seen]) -> Wishes {
+    fn greedy(&self, past: &[Seen], outdoor_c: Option<f64>) -> Wishes {
         let mut lacks_kw = past.last().map_or(0.0, |seen| seen.load_kw - seen.sun_kw + seen.vehicles_kw.iter().sum::<f64>());
         let mut batteries = Vec::new();
         for asset in self.assets(AssetKind::Battery) {
@@ -265,51 +144,55 @@ impl Stage {
             lacks_kw += kw;
             batteries.push(kw);
         }
-        Wishes { batteries, vehicles: self.assets(AssetKind::EvCharging).map(|_| None).collect() }
+        Wishes { batteries, ..self.unplanned(outdoor_c) }
     }
 
-    fn by_tariff(&self, at: Millis, calendar: &mut LocalCalendar) -> Wishes {
-        let spans = self.folder.tariff.day(Carrier::Electricity, at, calendar);
-        let band =
-            spans.iter().find(|span| span.from <= at && at < span.to).map_or(crate::domain::tariff::Band::Unpriced, |span| span.band);
+    fn by_tariff(&self, at: Millis, outdoor_c: Option<f64>, calendar: &mut LocalCalendar) -> Wishes {
         let local = self.folder.zone.profile().time_zone.to_datetime(at.timestamp());
-        let situation = Situation { local, in_use: true, value: None, day_c: None, outdoor_c: None, band };
+        let situation = Situation { local, in_use: true, value: None, day_c: None, outdoor_c: None, band: band(self, at, calendar) };
         let value = |asset| rules::wish(asset, &situation).map(|wish| wish.value);
         Wishes {
             batteries: self.assets(AssetKind::Battery).map(|asset| value(asset).unwrap_or(0.0)).collect(),
             vehicles: self.assets(AssetKind::EvCharging).map(value).collect(),
+            ..self.unplanned(outdoor_c)
         }
     }
 
     fn receding(
         &self,
         at: Millis,
-        (past, states): (&[Seen], &[f64]),
+        (past, gauges): (&[Seen], &Gauges),
         outcome: &mut Outcome,
         calendar: &mut LocalCalendar,
-    ) -> Result<Option<Wishes>, TrialError> {
-        let recent = &past[past.len().saturating_sub((BEFORE_MS / HOUR_MS) as usize)..];
+    ) -> Result<Vec<Wishes>, TrialError> {
+        let recent = &past[past.len().saturating_sub((BACK_MS / HOUR_MS) as usize)..];
         let month = calendar.month(at).start.max(self.start);
         let peak = |hours: &[Seen]| hours.iter().map(|seen| seen.bought_kw).fold(0.0, f64::max);
         let this_month = &past[past.partition_point(|seen| seen.hour.start < month)..];
         let series = |value: fn(&Seen) -> f64| recent.iter().map(|seen| Past { hour: seen.hour, kw: value(seen) }).collect::<Vec<_>>();
+        let outlook = self.outlook(at, HORIZON_H, calendar)?;
+        let outdoor: Vec<Past> = recent.iter().filter_map(|seen| Some(Past { hour: seen.hour, kw: seen.outdoor_c? })).collect();
+        let ahead_c = forecast::level(&outdoor, &outlook.hours);
         let site = Site {
-            outlook: self.outlook(at, HORIZON_H, calendar)?,
             load: series(|seen| seen.load_kw),
             sun: series(|seen| seen.sun_kw),
             excess: series(|seen| seen.excess_kw),
-            batteries: self.batteries(states),
+            batteries: self.batteries(&gauges.states_pct),
             vehicles: self.vehicles(recent),
+            batches: self.batches(&gauges.waiting_kwh, &outlook.hours),
+            pumps: ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c)),
+            outlook,
             carbon_cny_per_kg: self.carbon_cny_per_kg,
+            spares_what_it_loses: self.spares_what_it_loses,
             peak_kw: peak(this_month),
             recent_peak_kw: peak(recent),
         };
-        let (before, wishes) = (cpu(), site.wishes());
+        let (before, wishes) = (cpu(), site.wishes(LAST_RESORT));
         outcome.cpu += cpu().saturating_sub(before);
         outcome.plans += 1;
         outcome.late += u32::from(wishes == Err(NoPlan::Failed(Failure::Late)));
         outcome.failed += u32::from(wishes.is_err());
-        Ok(wishes.ok())
+        Ok(wishes.unwrap_or_default())
     }
 
     /// A whole month planned at once, from what it was without anybody's hand.
@@ -317,7 +200,7 @@ impl Stage {
         &self,
         at: Millis,
         hours: usize,
-        (free, states): (&[Seen], &[f64]),
+        (free, gauges): (&[Seen], &Gauges),
         outcome: &mut Outcome,
         calendar: &mut LocalCalendar,
     ) -> Result<Vec<Wishes>, TrialError> {
@@ -325,19 +208,30 @@ impl Stage {
         let from = free.partition_point(|seen| seen.hour.start < at);
         let month = &free[from..(from + hours).min(free.len())];
         let mut steps = outlook.steps;
-        steps.load_kw = month.iter().map(|seen| seen.load_kw - seen.sun_kw).collect();
-        steps.excess_kw = month.iter().map(|seen| seen.excess_kw).collect();
-        steps.charge_below_kw = vec![f64::INFINITY; hours];
         let worth = steps.price.iter().sum::<f64>() / hours as f64;
-        let mut storages: Vec<_> = self.batteries(states).iter().map(|battery| battery.storage(hours, worth)).collect();
+        let mut storages: Vec<_> = self.batteries(&gauges.states_pct).iter().map(|battery| battery.storage(hours, worth)).collect();
+        let batteries = storages.len();
         for (index, vehicles) in self.vehicles(&[]).iter().enumerate() {
             let wanted: Vec<f64> = month.iter().map(|seen| seen.vehicles_kw[index]).collect();
             storages.push(vehicles.storage(&wanted, &steps.hours, worth));
         }
+        let to_vehicles = storages.len();
+        let batches = self.batches(&gauges.waiting_kwh, &outlook.hours);
+        storages.extend(batches.iter().map(|batch| batch.storage(&outlook.hours, &steps.hours, worth)));
+        let come_kw = |hour: usize| batches.iter().map(|batch| batch.come_kw[hour]).sum::<f64>();
+        steps.load_kw = month.iter().enumerate().map(|(hour, seen)| seen.load_kw - seen.sun_kw - come_kw(hour)).collect();
+        steps.excess_kw = month.iter().map(|seen| seen.excess_kw).collect();
+        steps.charge_below_kw = vec![f64::INFINITY; hours];
+        let ahead_c: Option<Vec<f64>> = month.iter().map(|seen| seen.outdoor_c).collect();
+        let pumps = ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c));
+        let firsts = firsts(&pumps, &steps, (outlook.kg_per_kwh, self.carbon_cny_per_kg));
+        let pools = Pools::of(&storages, POOLS_OF_A_MONTH);
         let problem = Problem {
             steps,
-            storages,
+            storages: pools.storages(&storages),
             carbon_cny_per_kg: self.carbon_cny_per_kg,
+            spares: spares(&firsts),
+            losses_kwh_max: self.spares_what_it_loses.then(|| firsts.iter().map(|(_, spared_kwh)| spared_kwh).sum()),
             peak_cny_per_kw: outlook.peak_cny_per_kw,
             peaks_kw: vec![0.0; outlook.months.len()],
             ..Problem::default()
@@ -348,16 +242,16 @@ impl Stage {
         outcome.plans += 1;
         outcome.failed += u32::from(plan.is_err());
         let Ok(plan) = plan else { return Ok(Vec::new()) };
-        let batteries = self.assets(AssetKind::Battery).count();
-        let at = |hour: usize| Wishes {
-            batteries: plan.storage_kw[..batteries].iter().map(|powers| powers[hour]).collect(),
+        let mut stored: Vec<f64> = storages.iter().map(|storage| storage.stored_kwh).collect();
+        let at = |hour: usize| {
+            let pooled_kw: Vec<f64> = plan.storage_kw.iter().map(|powers| powers[hour]).collect();
+            let powers = pools.powers(&storages, &pooled_kw, (hour, problem.steps.hours[hour]), &mut stored);
             // A cap at what is wanted anyway would take the hour's ups and downs from them.
-            vehicles: month[hour]
-                .vehicles_kw
-                .iter()
-                .zip(&plan.storage_kw[batteries..])
-                .map(|(wanted, powers)| Some(powers[hour]).filter(|cap| *cap < wanted - 1.0))
-                .collect(),
+            let wanted = month[hour].vehicles_kw.iter().zip(&powers[batteries..to_vehicles]);
+            let vehicles = wanted.map(|(wanted, cap)| Some(*cap).filter(|cap| *cap < wanted - 1.0)).collect();
+            let batches = powers[to_vehicles..].iter().map(|cap| Some(*cap)).collect();
+            let pumps = shares(&firsts, &plan, (hour, hours));
+            Wishes { batteries: powers[..batteries].to_vec(), vehicles, batches, pumps }
         };
         Ok((0..hours).map(at).collect())
     }

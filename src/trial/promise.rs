@@ -212,8 +212,13 @@ fn parts(without: &Side, with: &Side) -> Parts {
 
 fn goods_lost(without: &Side, with: &Side) -> (f64, String) {
     let lines = without.flows.iter().zip(&with.flows).filter(|(a, _)| a.table == "line" && a.name == "product" && a.total > 0.0);
+    // What is still to be made when the year ends is not lost.
+    let waits = |line: &Flow| {
+        let put_off = with.flows.iter().filter(|flow| flow.table == "line" && flow.name == "put_off" && flow.model == line.model);
+        put_off.map(|flow| flow.total).sum::<f64>()
+    };
     lines
-        .map(|(a, b)| (1.0 - b.total / a.total, a.model.clone()))
+        .map(|(a, b)| (1.0 - (b.total + waits(b)) / a.total, a.model.clone()))
         .fold((0.0, String::new()), |worst, line| if line.0 > worst.0 { line } else { worst })
 }
 

@@ -5,9 +5,10 @@ use serde::Deserialize;
 use super::draws::{Draws, Stream};
 use super::model::Model;
 use super::moment::Moment;
+use super::shiftable::{Shiftable, ShiftablePlan};
 
 /// Flows in the order of [`DataCentre::step`].
-const FLOWS: &[&str] = &["it", "cooling", "losses", "water"];
+const FLOWS: &[&str] = &["it", "cooling", "losses", "water", "waiting_kwh"];
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +19,10 @@ pub struct DataCentrePlan {
     pub it_kw: f64,
     /// Its set point is the temperature of the air that the servers are given, °C.
     pub asset: Option<String>,
+    /// The share of the servers' work that may be done later in its day.
+    #[serde(default)]
+    pub jobs_share: f64,
+    pub jobs: Option<ShiftablePlan>,
 }
 
 #[derive(Clone, Debug)]
@@ -25,6 +30,7 @@ pub struct DataCentre {
     plan: DataCentrePlan,
     jobs_by_day: Stream,
     jobs: Stream,
+    shiftable: Option<Shiftable>,
 }
 
 /// Cooling per server load: pumps and fans below the free-cooling limit, compressors above.
@@ -41,7 +47,12 @@ const WATER_M3_PER_KWH: f64 = 0.004;
 
 impl DataCentre {
     pub fn new(plan: DataCentrePlan, draws: Draws) -> DataCentre {
-        DataCentre { jobs_by_day: draws.stream(&plan.entity, "jobs by day"), jobs: draws.stream(&plan.entity, "jobs"), plan }
+        DataCentre {
+            jobs_by_day: draws.stream(&plan.entity, "jobs by day"),
+            jobs: draws.stream(&plan.entity, "jobs"),
+            shiftable: plan.jobs.clone().map(|jobs| Shiftable::new(jobs, plan.jobs_share * plan.it_kw, 1.0)),
+            plan,
+        }
     }
 }
 
@@ -66,7 +77,12 @@ impl Model for DataCentre {
             })
             .sum();
         let supply_c = moment.controls.set_point(self.plan.asset.as_deref()).unwrap_or(SUPPLY_C);
-        let servers = self.plan.it_kw * share;
+        let mut servers = self.plan.it_kw * share;
+        if let Some(shiftable) = &mut self.shiftable {
+            let come_kwh = self.plan.jobs_share * self.plan.it_kw * by_day * moment.hours;
+            servers += shiftable.done(come_kwh, moment) - come_kwh;
+            flows[4] = shiftable.waiting_kwh();
+        }
         let cooling = servers * cooling_share(moment.temperature_c - (supply_c - SUPPLY_C));
         flows[0] = servers;
         flows[1] = cooling;

@@ -198,7 +198,7 @@ fn source(
             "global_irradiance_w_m2" => Some(Source::Irradiance),
             other => {
                 faults.push(format!(
-                    "meters.csv: {} has the gauge {other:?}, wanted outdoor_temperature_c, relative_humidity_pct, global_irradiance_w_m2, or state_of_charge_pct of a battery's meter",
+                    "meters.csv: {} has the gauge {other:?}, wanted outdoor_temperature_c, relative_humidity_pct, global_irradiance_w_m2, state_of_charge_pct of a battery's meter, or waiting_kwh of a line's or data centre's",
                     channel.meter
                 ));
                 None

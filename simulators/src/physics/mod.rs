@@ -19,6 +19,7 @@ mod plan;
 mod production;
 mod public_space;
 mod roster;
+mod shiftable;
 mod solar;
 mod steady;
 mod weather;

@@ -45,6 +45,13 @@ pub struct Moment<'a> {
     pub controls: &'a Controls,
 }
 
+impl Moment<'_> {
+    /// The local time of its end, hours since midnight.
+    pub fn ends_at_h(&self) -> f64 {
+        self.slots.last().map_or(self.hour as f64 + self.hours, |slot| slot.hour + slot.hours / 2.0)
+    }
+}
+
 /// A day of the year as MM-DD, ordered within the year.
 pub fn month_day(text: &str) -> Result<(i8, i8), String> {
     let wanted = || format!("day of the year is {text:?}, wanted MM-DD such as \"11-16\"");

@@ -6,10 +6,11 @@ use super::draws::{Draws, Stream};
 use super::measures::Kind;
 use super::model::Model;
 use super::moment::{Moment, Slot};
+use super::shiftable::{Shiftable, ShiftablePlan};
 use crate::zone::DayType;
 
 /// Flows in the order of [`Line::step`].
-const FLOWS: &[&str] = &["product", "drives", "heaters", "auxiliary", "gas", "steam", "water", "air"];
+const FLOWS: &[&str] = &["product", "drives", "heaters", "auxiliary", "gas", "steam", "water", "air", "waiting_kwh", "put_off"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +54,8 @@ pub struct LinePlan {
     pub air_m3_per_unit: f64,
     /// Its set point is how much of what stays on at night does so, in per cent. Never asked while a shift is on.
     pub asset: Option<String>,
+    /// Its goods may be made later in their day: of a line with three shifts, whose crew is there. Drives and heaters wait with them.
+    pub shiftable: Option<ShiftablePlan>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,8 +64,11 @@ pub struct Line {
     orders: Stream,
     pace: Stream,
     stoppages: Stream,
+    shiftable: Option<Shiftable>,
 }
 
+/// The most that is ordered for a day, as a share of what full speed makes.
+const ORDERS_MAX: f64 = 1.05;
 /// Share of hours with a stoppage, which halts one quarter of an hour in two.
 const STOPPAGE_HOURS: f64 = 0.04;
 
@@ -72,13 +78,17 @@ impl Line {
             orders: draws.stream(&plan.entity, "orders"),
             pace: draws.stream(&plan.entity, "pace"),
             stoppages: draws.stream(&plan.entity, "stoppages"),
+            shiftable: plan.shiftable.clone().map(|shiftable| {
+                let kwh_per_unit = plan.drives_kwh_per_unit + plan.heaters_kwh_per_unit;
+                Shiftable::new(shiftable, ORDERS_MAX * plan.per_h, kwh_per_unit)
+            }),
             plan,
         }
     }
 
     /// Speed during a quarter of an hour as a share of full speed.
     fn speed(&self, slot: &Slot, day_share: f64, day: i64) -> f64 {
-        let orders = (0.92 + 0.06 * self.orders.normal_cut(day)).clamp(0.6, 1.05);
+        let orders = (0.92 + 0.06 * self.orders.normal_cut(day)).clamp(0.6, ORDERS_MAX);
         let pace = 1.0 + 0.035 * self.pace.normal_cut(slot.index);
         let halted = self.stoppages.uniform(slot.index.div_euclid(4)) < STOPPAGE_HOURS && self.pace.uniform(slot.index) < 0.5;
         day_share * orders * pace * on_shift(self.plan.shifts, slot.hour) * if halted { 0.1 } else { 1.0 }
@@ -138,6 +148,13 @@ impl Model for Line {
             product += plan.per_h * speed * slot.hours;
             crewed_h += if speed > 0.0 { slot.hours } else { 0.0 };
         }
+        let ordered = product;
+        if let Some(shiftable) = &mut self.shiftable {
+            product = shiftable.done(ordered, moment);
+            flows[8] = shiftable.waiting_kwh();
+            // Who works on what has waited needs the lights and the drives.
+            crewed_h = if crewed_h == 0.0 && product > 0.0 { moment.hours } else { crewed_h };
+        }
         let dark_h = (moment.hours - crewed_h) * moment.controls.set_point(plan.asset.as_deref()).map_or(1.0, |pct| pct / 100.0);
         flows[0] = product;
         flows[1] = plan.drives_kwh_per_unit * product + plan.idle_kw * crewed_h;
@@ -147,6 +164,7 @@ impl Model for Line {
         flows[5] = plan.steam_t_per_unit * product;
         flows[6] = plan.water_m3_per_unit * product;
         flows[7] = plan.air_m3_per_unit * product;
+        flows[9] = ordered - product;
     }
 }
 

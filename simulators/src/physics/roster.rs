@@ -15,7 +15,7 @@ use super::metering::Metering;
 use super::model::Model;
 use super::moment::Moment;
 use super::plan::Plan;
-use super::production::Line;
+use super::production::{Line, Shifts};
 use super::public_space::{GreenSpace, StreetLighting};
 use super::solar::Photovoltaic;
 use super::steady::Steady;
@@ -41,7 +41,7 @@ struct Member {
     drift: Option<Drift>,
     first_flow: usize,
     /// Goods do not drift, only what they cost.
-    exempt_flow: Option<usize>,
+    exempt: [Option<usize>; 2],
 }
 
 #[derive(Clone)]
@@ -164,7 +164,7 @@ impl Member {
         if let Some(drift) = &mut self.drift {
             let factor = drift.factor(moment.date.year());
             for (index, flow) in own.iter_mut().enumerate() {
-                if Some(index) != self.exempt_flow {
+                if !self.exempt.contains(&Some(index)) {
                     *flow *= factor;
                 }
             }
@@ -201,6 +201,12 @@ impl Registration<'_> {
         }
         let draws = self.draws;
         for p in &plan.line {
+            if p.shiftable.is_some() && p.shifts != Shifts::Three {
+                self.faults.push(format!(
+                    "fleet.toml: {} is shiftable with {:?} shifts, wanted three: nobody is there to make up for it",
+                    p.id, p.shifts
+                ));
+            }
             self.add("line", (&p.id, &p.entity), Drifts::Yes, Box::new(Line::new(p.clone(), draws)));
         }
         for p in &plan.photovoltaic {
@@ -266,7 +272,7 @@ impl Registration<'_> {
             first_flow,
             kind,
             id: id.to_owned(),
-            exempt_flow: model.flows().iter().position(|flow| *flow == "product"),
+            exempt: ["product", "put_off"].map(|goods| model.flows().iter().position(|flow| *flow == goods)),
             model,
         });
     }

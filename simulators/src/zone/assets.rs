@@ -8,7 +8,7 @@ use super::fault::Faults;
 use super::keys::{self, Keys};
 
 const FILE: &str = "assets.toml";
-const KINDS: [(&str, ()); 13] = [
+const KINDS: [(&str, ()); 14] = [
     ("hvac", ()),
     ("battery", ()),
     ("ev_charging", ()),
@@ -22,6 +22,7 @@ const KINDS: [(&str, ()); 13] = [
     ("auxiliary", ()),
     ("heat_pump", ()),
     ("combustion", ()),
+    ("batch", ()),
 ];
 const COMMISSIONED: [(&str, ()); 1] = [("programme", ())];
 const MODES: [(&str, ()); 3] = [("advise", ()), ("approve", ()), ("automatic", ())];
@@ -143,7 +144,7 @@ fn read_wishes(keys: &mut Keys, (min, max): (Option<f64>, Option<f64>), faults: 
     ((low, high), [workday, saturday.unwrap_or(workday), rest.unwrap_or(workday)])
 }
 
-/// What can be moved in time.
+/// What can be moved in time, and between fuels.
 fn check_storing(keys: &mut Keys, faults: &mut Faults) {
     let mut within = |key, low: f64, high: f64, wanted: &str| {
         let number = keys.number(key, faults)?;
@@ -156,6 +157,11 @@ fn check_storing(keys: &mut Keys, faults: &mut Faults) {
     within("round_trip_pct", 1.0, 100.0, "a number from 1 to 100");
     let least = within("charge_min_pct", 0.0, 100.0, "a number from 0 to 100").unwrap_or(CHARGE_MIN_PCT);
     within("charge_max_pct", least, 100.0, "a number from charge_min_pct to 100");
+    for key in ["cop_of_carnot_pct", "boiler_efficiency_pct"] {
+        within(key, 1.0, 110.0, "a number from 1 to 110");
+    }
+    within("heat_kw", f64::MIN_POSITIVE, f64::MAX, "a number above 0");
+    within("done_by_hour", 0.0, 23.0, "an hour from 0 to 23");
     within("stay_minutes", 0.0, DAY_MINUTES as f64, "a number from 0 to 1440");
 }
 

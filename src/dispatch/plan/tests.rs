@@ -27,6 +27,7 @@ fn battery(steps: usize, one_way_efficiency: f64) -> Storage {
         floor_kwh: vec![0.0; steps],
         ceiling_kwh: vec![150.0; steps],
         worth_cny_per_kwh: 0.0,
+        held: true,
     }
 }
 
@@ -153,22 +154,34 @@ fn a_batch_runs_once_within_its_window() {
 }
 
 #[test]
-fn heat_comes_from_what_is_cheaper_at_the_hour() {
-    // Heat by gas costs 0.4; by the pump a third of the price of electricity: 0.3 and 0.5.
-    let heat = Heat {
-        wanted_kw: vec![90.0, 90.0],
-        boiler_kw_max: 80.0,
-        boiler_cny_per_kwh: 0.4,
-        boiler_kg_per_kwh: 0.2,
-        pump_kw_max: 60.0,
-        pump_cop: vec![3.0, 3.0],
+fn storages_lose_no_more_than_is_spared_elsewhere() {
+    // 0.64 of what is charged comes back: of 100 kWh 36 are lost, and 0.44 CNY gained on each.
+    let lossy = |losses_kwh_max, spares: &[(f64, f64)]| {
+        let spares = spares.iter().map(|(kwh_max, cny_per_kwh)| Spare { kwh_max: *kwh_max, cny_per_kwh: *cny_per_kwh }).collect();
+        let problem = Problem { storages: vec![battery(2, 0.8)], spares, losses_kwh_max, ..day(&[0.2, 1.0]) };
+        let plan = solve(&problem, SOON).unwrap();
+        (rounded(&plan.storage_kw[0]), rounded(&plan.spared_kwh))
     };
-    let problem = Problem { heat: vec![heat], ..day(&[0.9, 1.5]) };
-    // The pump's whole power in the first hour; in the second only what the boiler cannot make.
-    let plan = solve(&problem, SOON).unwrap();
-    assert_eq!(rounded(&plan.pump_kw[0]), [600, 100]);
-    // 2400 of load; 20 kW of electricity, 30 and 80 of gas: 18 + 12 + 5 + 32.
-    assert!((plan.cost_cny - (2400.0 + 18.0 + 12.0 + 5.0 + 32.0)).abs() < 1e-6, "{}", plan.cost_cny);
+    let cases = [
+        ("nothing bounds it", None, &[][..], [1000, -640], vec![]),
+        ("it may lose nothing", Some(0.0), &[], [0, 0], vec![]),
+        ("18 kWh are half of it", Some(18.0), &[], [500, -320], vec![]),
+        ("what is spared may be lost, the cheapest first", Some(0.0), &[(9.0, 1.0), (9.0, 0.1)], [500, -320], vec![90, 90]),
+        ("at more than the gain, 0.44 / 0.36, nothing is spared for it", Some(0.0), &[(18.0, 1.3)], [0, 0], vec![0]),
+        ("what pays by itself is spared anyway", None, &[(18.0, -0.1)], [1000, -640], vec![180]),
+    ];
+    for (claim, losses, spares, storage, spared) in cases {
+        let seen = lossy(losses, spares);
+        assert_eq!(seen.0, storage, "{claim}");
+        assert_eq!(seen.1, spared, "{claim}");
+    }
+    // What was stored before may be given, and what stays stored is no loss.
+    let stored = Storage { stored_kwh: 100.0, worth_cny_per_kwh: 0.0, ..battery(2, 0.8) };
+    let problem = Problem { storages: vec![stored.clone()], losses_kwh_max: Some(0.0), ..day(&[0.2, 1.0]) };
+    assert_eq!(rounded(&solve(&problem, SOON).unwrap().storage_kw[0]), [0, -800]);
+    let kept = Storage { worth_cny_per_kwh: 5.0, ..stored };
+    let problem = Problem { storages: vec![kept], losses_kwh_max: Some(0.0), ..day(&[0.2, 1.0]) };
+    assert_eq!(rounded(&solve(&problem, SOON).unwrap().storage_kw[0]), [0, 0]);
 }
 
 #[test]

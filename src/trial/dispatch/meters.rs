@@ -4,7 +4,9 @@ use nengtan_fleet::physics::World;
 use nengtan_fleet::zone::{Carrier, Channel, Direction, Zone};
 
 use crate::domain::assets::{Asset, AssetKind};
+use crate::store::planning::{STATE_OF_CHARGE, WAITING};
 
+/// Ledger units: Wh in a kWh, litres in a m³.
 const WH_PER_KWH: f64 = 1000.0;
 
 /// Positions of channels in what a step gives.
@@ -16,6 +18,11 @@ pub struct Meters {
     /// Of each battery its gauge.
     states: Vec<Option<usize>>,
     vehicles: Vec<Vec<(usize, f64)>>,
+    /// Of each work the gauge of what waits.
+    waiting: Vec<Option<usize>>,
+    outdoor: Option<usize>,
+    /// Gas of the stations that have a heat pump.
+    gas: Vec<(usize, f64)>,
 }
 
 /// kWh of a quarter of an hour.
@@ -27,12 +34,16 @@ pub struct Quarter {
     pub batteries_kwh: Vec<f64>,
     pub vehicles_kwh: Vec<f64>,
     pub states_pct: Vec<f64>,
+    pub waiting_kwh: Vec<f64>,
+    pub outdoor_c: Option<f64>,
+    /// m³ of the stations that have a heat pump.
+    pub gas_m3: f64,
     /// Truth that no meter shows.
     pub undelivered_kwh: f64,
 }
 
 impl Quarter {
-    /// What was drawn besides batteries and vehicles.
+    /// What was drawn besides batteries and vehicles, work as it was done.
     pub fn load_kwh(&self) -> f64 {
         self.bought_kwh + self.sun_kwh - self.batteries_kwh.iter().sum::<f64>() - self.vehicles_kwh.iter().sum::<f64>()
     }
@@ -45,13 +56,13 @@ impl Quarter {
 
 impl Meters {
     pub fn of(zone: &Zone, assets: &[Asset]) -> Meters {
-        let electricity = |wanted: &dyn Fn(&Channel) -> bool| -> Vec<(usize, f64)> {
+        let taken = |carrier: Carrier, wanted: &dyn Fn(&Channel) -> bool| -> Vec<(usize, f64)> {
             let sign = |channel: &Channel| match channel.direction {
                 Direction::Import => 1.0,
                 Direction::Export => -1.0,
                 Direction::Generation | Direction::Made | Direction::Gauge => 0.0,
             };
-            let found = zone.channels.iter().enumerate().filter(|(_, channel)| channel.carrier == Carrier::Electricity && channel.boundary);
+            let found = zone.channels.iter().enumerate().filter(|(_, channel)| channel.carrier == carrier && channel.boundary);
             found
                 .filter(|(_, channel)| wanted(channel))
                 .map(|(index, channel)| (index, sign(channel)))
@@ -59,17 +70,20 @@ impl Meters {
                 .collect()
         };
         let of_kind = |kind| assets.iter().filter(move |asset| asset.kind == kind);
-        let own = |asset: &Asset| electricity(&|channel| channel.entity == *asset.entity);
-        let state = |asset: &Asset| {
-            zone.channels.iter().position(|channel| channel.entity == *asset.entity && channel.item == "state_of_charge_pct")
-        };
+        let own = |asset: &Asset| taken(Carrier::Electricity, &|channel| channel.entity == *asset.entity);
+        let gauge =
+            |asset: &Asset, item: &str| zone.channels.iter().position(|channel| channel.entity == *asset.entity && channel.item == item);
+        let pumps: Vec<&Asset> = of_kind(AssetKind::HeatPump).collect();
         let generates = |channel: &Channel| channel.carrier == Carrier::Electricity && channel.direction == Direction::Generation;
         Meters {
-            border: electricity(&|channel| channel.parent.is_none()),
+            border: taken(Carrier::Electricity, &|channel| channel.parent.is_none()),
             sun: (0..zone.channels.len()).filter(|index| generates(&zone.channels[*index])).collect(),
             batteries: of_kind(AssetKind::Battery).map(own).collect(),
-            states: of_kind(AssetKind::Battery).map(state).collect(),
+            states: of_kind(AssetKind::Battery).map(|asset| gauge(asset, STATE_OF_CHARGE)).collect(),
             vehicles: of_kind(AssetKind::EvCharging).map(own).collect(),
+            waiting: of_kind(AssetKind::Batch).map(|asset| gauge(asset, WAITING)).collect(),
+            outdoor: zone.channels.iter().position(|channel| channel.item == "outdoor_temperature_c"),
+            gas: taken(Carrier::NaturalGas, &|channel| pumps.iter().any(|pump| *pump.entity == channel.entity)),
         }
     }
 
@@ -82,6 +96,9 @@ impl Meters {
             batteries_kwh: self.batteries.iter().map(|channels| sum(channels)).collect(),
             vehicles_kwh: self.vehicles.iter().map(|channels| sum(channels)).collect(),
             states_pct: self.states.iter().map(|state| state.map_or(0.0, |channel| flows[channel])).collect(),
+            waiting_kwh: self.waiting.iter().map(|gauge| gauge.map_or(0.0, |channel| flows[channel])).collect(),
+            outdoor_c: self.outdoor.map(|channel| flows[channel]),
+            gas_m3: sum(&self.gas),
             undelivered_kwh: world.undelivered_kwh(),
         }
     }
