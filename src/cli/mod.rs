@@ -178,7 +178,8 @@ impl From<StoreError> for CliError {
             | StoreError::Folder { .. }
             | StoreError::Sqlite(_)
             | StoreError::Outbox { .. }
-            | StoreError::Overflow { .. } => CliError::Failure(error.into()),
+            | StoreError::Overflow { .. }
+            | StoreError::Chunk { .. } => CliError::Failure(error.into()),
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::domain::zone::{ClockMode, Zone};
 use crate::ledger::window::Changes;
 use crate::lines::Field;
 use crate::store::batch::{Batch, DeadLetter, Place, RowId};
+use crate::store::history::Packed;
 use crate::store::{Store, StoreError};
 use crate::wire::decode::{self, Message};
 use channel::{Grid, RegisterChannel};
@@ -270,6 +271,19 @@ impl Engine {
         self.told = false;
         effects.commands = self.regulate(ticks)?;
         Ok(effects)
+    }
+
+    /// Packs some of the history that is old enough, in proportion to what was committed; nothing of what anybody sees changes.
+    pub fn keep_packed(&mut self) -> Result<Packed, EngineError> {
+        let now = self.now(self.wall);
+        Ok(self.store.keep_packed(now)?)
+    }
+
+    /// What is done now and then: newest values for readers, a slice of history packed.
+    pub fn tidy(&mut self) -> Result<Packed, EngineError> {
+        self.settle()?;
+        let now = self.now(self.wall);
+        Ok(self.store.pack(now)?)
     }
 
     /// Brings the newest values that readers see up to date.

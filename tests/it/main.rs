@@ -22,6 +22,7 @@ mod disk;
 mod explain;
 mod export;
 mod gauges;
+mod history;
 mod influx;
 mod layers;
 mod one_collector;
