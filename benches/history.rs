@@ -92,7 +92,11 @@ fn space(data: &Path, readings: f64) {
     let rows = one("SELECT COUNT(*) FROM reading_row");
     println!("| as rows (the last 26 hours): pages of reading_row and interval_row, bytes a reading | {:.1} |", bytes / rows);
     let whole = one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
-    println!("| whole file, roll-ups of 1 + {} entities, rows and free pages included, bytes a reading | {:.2} |", one("SELECT COUNT(*) - 1 FROM entity_row"), whole / readings);
+    println!(
+        "| whole file, roll-ups of 1 + {} entities, rows and free pages included, bytes a reading | {:.2} |",
+        one("SELECT COUNT(*) - 1 FROM entity_row"),
+        whole / readings
+    );
 }
 
 fn waits(data: &Path, meters: i64, days: i64) {
@@ -104,7 +108,15 @@ fn waits(data: &Path, meters: i64, days: i64) {
         format!("SELECT * FROM {view} WHERE meter = 'M-{:05}' AND ts >= {from} AND ts < {to}", look * 4_799 % meters)
     };
     let (from, to) = day(days / 2);
-    let asked: [(&str, Box<dyn Fn(i64) -> String>); 6] = [
+    let in_blocks = |look: i64| {
+        let (from, to) = day(look * 7 % (days - 2).max(1));
+        format!(
+            "SELECT ts, item, value FROM value_in_block WHERE meter = 'M-{:05}' AND ts >= {from} AND ts < {to} AND block BETWEEN block_of({from}) AND block_of({to})",
+            look * 4_799 % meters
+        )
+    };
+    let asked: [(&str, Box<dyn Fn(i64) -> String>); 7] = [
+        ("a meter's day of `value_in_block`, which names its blocks", Box::new(in_blocks)),
         ("a meter's day of `reading`", Box::new(|look| of_meter("reading", look))),
         ("a meter's day of `meter_energy`", Box::new(|look| of_meter("meter_energy", look))),
         ("the zone's month by entity, `energy_month`", Box::new(|_| "SELECT entity, carrier, kwh FROM energy_month".to_owned())),

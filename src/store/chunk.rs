@@ -9,7 +9,7 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 /// Beyond this a value is no chunk that this program has written.
 const BYTES_MAX: usize = 1 << 26;
-/// Of 1 to 9: what a chunk of 256 readings gains beyond is under 1 %.
+/// Of 1 to 9: what small chunks gain beyond is little.
 const LEVEL: u8 = 6;
 /// Decimals that are tried for a column of real numbers; none of them: its numbers go as they are.
 const DECIMALS_MAX: u8 = 9;
@@ -64,8 +64,7 @@ const READING_GUESSES: [Guess; 12] = [
 const READING_ENERGY: usize = 5;
 /// Columns of an interval, likewise.
 pub const INTERVAL: [&str; 8] = ["channel", "ts", "minutes", "quantity", "assumed", "estimated", "parts", "recorded_from"];
-const INTERVAL_GUESSES: [Guess; 8] =
-    [Guess::Row, Guess::Grid, Guess::Row, Guess::Energy, Guess::Row, Guess::Row, Guess::Row, Guess::Row];
+const INTERVAL_GUESSES: [Guess; 8] = [Guess::Row, Guess::Grid, Guess::Row, Guess::Energy, Guess::Row, Guess::Row, Guess::Row, Guess::Row];
 const MINUTES: usize = 2;
 /// Ledger units per hour of a gauge's unit (engine/restore.rs, `flow_gauge`): kW of electricity and m³/h, kW of heat, t/h.
 const FLOWS: [f64; 3] = [1e3, 3.6e3, 1e6];
@@ -232,13 +231,17 @@ fn write(out: &mut Vec<u8>, columns: &[Vec<Cell>], guesses: &[Guess], readings: 
 }
 
 fn write_reals(out: &mut Vec<u8>, columns: &[Vec<Cell>], index: usize, guess: Guess, places: &[Place]) {
-    let reals = || columns[index].iter().enumerate().filter_map(|(row, cell)| if let Cell::Real(value) = cell { Some((row, *value)) } else { None });
+    let reals = || {
+        columns[index].iter().enumerate().filter_map(|(row, cell)| if let Cell::Real(value) = cell { Some((row, *value)) } else { None })
+    };
     if reals().next().is_none() {
         return;
     }
     if let Guess::Gauge(first) = guess {
         for (row, value) in reals() {
-            let fits = |(_, column, unit): &(u8, usize, f64)| flow(columns[*column][row], *unit).is_some_and(|flow| flow.to_bits() == value.to_bits());
+            let fits = |(_, column, unit): &(u8, usize, f64)| {
+                flow(columns[*column][row], *unit).is_some_and(|flow| flow.to_bits() == value.to_bits())
+            };
             let link = links(first).find(fits).map_or(0, |(link, ..)| link);
             out.push(link);
             if link == 0 {

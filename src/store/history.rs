@@ -16,9 +16,9 @@ use super::{Store, StoreError};
 use crate::domain::units::{HOUR_MS, Millis};
 
 /// Length of a block, the same number as in `history_views.sql`. Longer ones take less space; a slice has to touch the pages of a whole one.
-const BLOCK_MS: i64 = 2 * HOUR_MS;
+const BLOCK_MS: i64 = 3 * HOUR_MS;
 /// Channels of a group, the same number as in `history_views.sql`. One meter's day opens its group's chunks.
-const GROUP_CHANNELS: i64 = 32;
+const GROUP_CHANNELS: i64 = 16;
 /// What is younger than this, by the engine's clock and beside the newest reading, stays as rows: there late readings, and imported history, come in.
 const ROWS_KEPT_MS: i64 = 24 * HOUR_MS;
 /// Readings and intervals that one slice packs, about: as long as a large commit.
@@ -71,16 +71,17 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let groups = "SELECT COUNT(*), MIN(channel) / ?3, MAX(channel) / ?3 FROM (SELECT channel FROM reading_row WHERE ts >= ?1 AND ts < ?2 \
                       UNION ALL SELECT channel FROM interval_row WHERE ts >= ?1 AND ts < ?2)";
-        let (rows, first, last): (i64, i64, i64) =
-            transaction.prepare_cached(groups)?.query_row([from, before, GROUP_CHANNELS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let (rows, first, last): (i64, i64, i64) = transaction
+            .prepare_cached(groups)?
+            .query_row([from, before, GROUP_CHANNELS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         let count = last - first + 1;
         let end = first + (SLICE_ROWS * count / rows).clamp(1, count);
         let range = [from, before, first * GROUP_CHANNELS, end * GROUP_CHANNELS];
         let mut packed = Packed::default();
         let mut readings = columns(&transaction, "reading_row", &chunk::READING, range)?;
         let mut intervals = columns(&transaction, "interval_row", &chunk::INTERVAL, range)?;
-        let mut insert = transaction
-            .prepare_cached("INSERT INTO packed_row (block, grp, readings, intervals, bytes) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let mut insert =
+            transaction.prepare_cached("INSERT INTO packed_row (block, grp, readings, intervals, bytes) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         for group in first..end {
             let chunk = Chunk { readings: split_group(&mut readings, group), intervals: split_group(&mut intervals, group) };
             let counts = [chunk.readings[CHANNEL].len(), chunk.intervals[CHANNEL].len()];
@@ -222,11 +223,15 @@ pub(super) fn equip(connection: &Connection) -> Result<(), StoreError> {
         };
         names.iter().enumerate().map(field).collect::<Vec<_>>().join(", ")
     };
+    let plain = |names: &[&str]| names.join(", ").replace("value", "+value");
     let views = include_str!("history_views.sql")
+        .replace("{reading_row}", &plain(&chunk::READING))
+        .replace("{interval_row}", &plain(&chunk::INTERVAL))
         .replace("{reading}", &fields(&chunk::READING, 0))
         .replace("{interval}", &fields(&chunk::INTERVAL, chunk::READING.len()));
     connection.execute_batch(&views)?;
-    let mut texts = connection.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'view' AND name NOT LIKE 'every\\_%' ESCAPE '\\'")?;
+    let mut texts =
+        connection.prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'view' AND name NOT LIKE 'every\\_%' ESCAPE '\\'")?;
     let texts = texts.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
     for text in texts {
         connection.execute_batch(&text.replacen("CREATE VIEW", "CREATE TEMP VIEW", 1))?;
@@ -242,7 +247,8 @@ fn unpacked(context: &Context, open: &mut Vec<(i64, Chunk)>) -> Result<Cell, rus
         Some(place) => place,
         None => {
             let bytes = context.get_raw(1).as_blob().map_err(|_| failed("a chunk is no blob; check the disk"))?;
-            let chunk = Chunk::from_bytes(bytes).ok_or_else(|| failed("a chunk of packed_row cannot be read; check the disk, or go back to a backup"))?;
+            let chunk = Chunk::from_bytes(bytes)
+                .ok_or_else(|| failed("a chunk of packed_row cannot be read; check the disk, or go back to a backup"))?;
             if open.len() == OPEN_CHUNKS {
                 open.remove(0);
             }

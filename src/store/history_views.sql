@@ -1,15 +1,16 @@
 -- Rows and packed rows as one, on this program's own connections: they know `unpacked` (store/history.rs). Made for each connection, nothing here is in the file.
--- Both sides of a union have the same affinities, or SQLite does not look through it: {reading} and {interval} are typed as the tables' columns.
-CREATE TEMP VIEW packed_reading AS SELECT {reading}, p.block, p.grp FROM packed_row p CROSS JOIN generate_series(0, p.readings - 1) s;
-CREATE TEMP VIEW packed_interval AS SELECT {interval}, p.block, p.grp FROM packed_row p CROSS JOIN generate_series(0, p.intervals - 1) s;
+-- {reading} and {interval} are the columns of a chunk, {reading_row} and {interval_row} the same of a table. Both sides of a union have the same affinities,
+-- or SQLite does not look through it: hence the casts, and a plus that takes one away.
+CREATE TEMP VIEW packed_reading AS SELECT {reading}, p.block, p.grp FROM packed_row p JOIN generate_series(0, p.readings - 1) s;
+CREATE TEMP VIEW packed_interval AS SELECT {interval}, p.block, p.grp FROM packed_row p JOIN generate_series(0, p.intervals - 1) s;
 
 CREATE TEMP VIEW every_reading AS
-SELECT ts, channel, value, seq, verdict, energy, flow, serial, g1, g2, g3, g4, block, grp FROM packed_reading
-UNION ALL SELECT ts, channel, +value, seq, verdict, energy, flow, serial, g1, g2, g3, g4, CAST(ts / 7200000 AS INTEGER), CAST(channel / 32 AS INTEGER) FROM reading_row;
+SELECT {reading}, p.block, p.grp FROM packed_row p JOIN generate_series(0, p.readings - 1) s
+UNION ALL SELECT {reading_row}, CAST(ts / 10800000 AS INTEGER), CAST(channel / 16 AS INTEGER) FROM reading_row;
 
 CREATE TEMP VIEW every_interval AS
-SELECT ts, channel, minutes, quantity, assumed, estimated, parts, recorded_from, block, grp FROM packed_interval
-UNION ALL SELECT ts, channel, minutes, quantity, assumed, estimated, parts, recorded_from, CAST(ts / 7200000 AS INTEGER), CAST(channel / 32 AS INTEGER) FROM interval_row;
+SELECT {interval}, p.block, p.grp FROM packed_row p JOIN generate_series(0, p.intervals - 1) s
+UNION ALL SELECT {interval_row}, CAST(ts / 10800000 AS INTEGER), CAST(channel / 16 AS INTEGER) FROM interval_row;
 
 -- First and last moments; a block that has none of a kind is passed over.
 CREATE TEMP VIEW reading_range AS SELECT MIN(ts) AS first, MAX(ts) AS last FROM (

@@ -299,7 +299,9 @@ impl Outbox {
     fn take_readings(&self, portion: &mut Portion, lines_max: u32) -> Result<(), StoreError> {
         let room = lines_max.saturating_sub(portion.lines.count);
         let mut keys = self.connection.prepare_cached("SELECT ts, meter, stamp FROM outbox_reading LIMIT ?1")?;
-        let mut items = self.connection.prepare_cached("SELECT item, value FROM value_in_block WHERE ts = ?1 AND meter = ?2 AND block = block_of(?1)")?;
+        let mut items = self
+            .connection
+            .prepare_cached("SELECT item, value FROM value_in_block WHERE ts = ?1 AND meter = ?2 AND block = block_of(?1)")?;
         let mut rows = keys.query([room])?;
         while let Some(row) = rows.next()? {
             let (ts, meter, stamp): (i64, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -165,8 +165,7 @@ impl Store {
 
     /// Intervals that begin from a moment on and before another, in order of time.
     pub fn each_interval(&self, from: Millis, before: Millis, mut each: impl FnMut(RowId, StoredInterval)) -> Result<(), StoreError> {
-        let sql =
-            "SELECT channel, ts, minutes, quantity, assumed, estimated, parts FROM every_interval WHERE ts >= ?1 AND ts < ?2 \
+        let sql = "SELECT channel, ts, minutes, quantity, assumed, estimated, parts FROM every_interval WHERE ts >= ?1 AND ts < ?2 \
                    AND block BETWEEN block_of(?1) AND block_of(?2) ORDER BY ts";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([from.0, before.0])?;
@@ -265,7 +264,8 @@ impl Store {
 
     /// Length in minutes and quantity of one channel's interval so far.
     pub fn interval(&self, channel: RowId, start: Millis) -> Result<Option<(i64, Quantity)>, StoreError> {
-        let sql = "SELECT minutes, quantity FROM every_interval WHERE ts = ?1 AND channel = ?2 AND block = block_of(?1) AND grp = group_of(?2)";
+        let sql =
+            "SELECT minutes, quantity FROM every_interval WHERE ts = ?1 AND channel = ?2 AND block = block_of(?1) AND grp = group_of(?2)";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row(params![start.0, channel.0], |row| Ok((row.get(0)?, Quantity(row.get(1)?)))).optional()?)
     }

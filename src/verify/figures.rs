@@ -99,7 +99,9 @@ fn work_out(
     calendar: &mut LocalCalendar,
 ) -> Result<(FxHashMap<Key, Amounts>, Bills), VerifyError> {
     let (mut hours, mut bills): (FxHashMap<Key, Amounts>, Bills) = (FxHashMap::default(), FxHashMap::default());
-    let mut statement = connection.prepare("SELECT ts, channel, quantity FROM every_interval WHERE ts >= ?1 AND ts < ?2 AND block BETWEEN block_of(?1) AND block_of(?2)")?;
+    let mut statement = connection.prepare(
+        "SELECT ts, channel, quantity FROM every_interval WHERE ts >= ?1 AND ts < ?2 AND block BETWEEN block_of(?1) AND block_of(?2)",
+    )?;
     let mut rows = statement.query(params![month.start.0, month.end.0])?;
     while let Some(row) = rows.next()? {
         let (ts, quantity): (i64, i64) = (row.get(0)?, row.get(2)?);

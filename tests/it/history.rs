@@ -295,16 +295,19 @@ fn a_meters_day_and_a_range_of_time_open_their_chunks_only() {
     let ledger = open_to_read(&books.data).unwrap();
     for (sql, index) in [
         ("SELECT * FROM reading WHERE meter = 'M-a' AND ts >= 1 AND ts < 2", "packed_of_group (grp=?)"),
-        ("SELECT * FROM meter_energy WHERE meter = 'M-a' AND ts >= 1 AND ts < 2", "packed_of_group (grp=?)"),
+        ("SELECT SUM(kwh) FROM meter_energy WHERE meter = 'M-a' AND ts >= 1 AND ts < 2", "packed_of_group (grp=?)"),
+        ("SELECT * FROM reading WHERE ts >= 1 AND ts < 2", "SCAN p"),
+        ("SELECT meter, SUM(kwh) FROM meter_energy WHERE ts >= 1 AND ts < 2 GROUP BY meter", "SCAN p"),
         (
             "SELECT ts, channel FROM every_interval WHERE ts >= 1 AND ts < 2 AND block BETWEEN block_of(1) AND block_of(2)",
             "sqlite_autoindex_packed_row_1 (block>? AND block<?)",
         ),
-        ("SELECT * FROM meter", "sqlite_autoindex_packed_row_1 (block=? AND grp=?)"),
+        ("SELECT * FROM meter", "packed_of_group (grp=? AND block=?)"),
     ] {
         let plan = ask(&ledger, &format!("EXPLAIN QUERY PLAN {sql}"), &[]).unwrap();
         let steps: Vec<String> = plan.rows.iter().map(|row| format!("{:?}", row[3])).collect();
-        let over_packed: Vec<&String> = steps.iter().filter(|step| step.contains(" p ") || step.contains("packed")).collect();
+        let over_packed: Vec<&String> =
+            steps.iter().filter(|step| step.contains(" p ") || step.contains(" p\"") || step.contains("packed")).collect();
         assert!(!over_packed.is_empty() && over_packed.iter().all(|step| step.contains(index)), "{sql}: {steps:#?}");
     }
 }

@@ -87,9 +87,11 @@ fn what_meters_send_takes_few_bytes() {
         for quarter in 0..8 {
             let energy = 9_000 + draws.below(4_000) as i64;
             register += energy;
-            let (ts, power, factor) = (1_767_196_800_000 + quarter * 900_000, draws.below(100_000) as f64 / 10.0, draws.below(100) as f64 / 100.0);
+            let (ts, power, factor) =
+                (1_767_196_800_000 + quarter * 900_000, draws.below(100_000) as f64 / 10.0, draws.below(100) as f64 / 100.0);
             let first = [channel * 3, ts, register, quarter * 10_000 + channel, 130, energy].map(Cell::Integer);
-            let rest = [Cell::Null, Cell::Real(power), Cell::Real(factor), Cell::Null, Cell::Null, Cell::Real(f64::from((power * 1e3) as f32))];
+            let rest =
+                [Cell::Null, Cell::Real(power), Cell::Real(factor), Cell::Null, Cell::Null, Cell::Real(f64::from((power * 1e3) as f32))];
             chunk.readings.iter_mut().zip(first.into_iter().chain(rest)).for_each(|(column, cell)| column.push(cell));
             let interval = [channel * 3, ts - 900_000, 15, energy, 0, 0, 1, 0].map(Cell::Integer);
             chunk.intervals.iter_mut().zip(interval).for_each(|(column, cell)| column.push(cell));
