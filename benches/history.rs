@@ -99,6 +99,9 @@ fn space(data: &Path, readings: f64) {
     );
 }
 
+/// The statement of a look, by its number.
+type Asked = Box<dyn Fn(i64) -> String>;
+
 fn waits(data: &Path, meters: i64, days: i64) {
     let ledger = open_to_read(data).unwrap();
     let day = |number: i64| (FROM_MS + number * QUARTERS_A_DAY * QUARTER_MS, FROM_MS + (number + 1) * QUARTERS_A_DAY * QUARTER_MS);
@@ -115,7 +118,7 @@ fn waits(data: &Path, meters: i64, days: i64) {
             look * 4_799 % meters
         )
     };
-    let asked: [(&str, Box<dyn Fn(i64) -> String>); 7] = [
+    let asked: [(&str, Asked); 7] = [
         ("a meter's day of `value_in_block`, which names its blocks", Box::new(in_blocks)),
         ("a meter's day of `reading`", Box::new(|look| of_meter("reading", look))),
         ("a meter's day of `meter_energy`", Box::new(|look| of_meter("meter_energy", look))),

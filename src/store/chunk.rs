@@ -223,7 +223,9 @@ fn write(out: &mut Vec<u8>, columns: &[Vec<Cell>], guesses: &[Guess], readings: 
             let step = differences.iter().fold(0, |step, difference| common_divisor(step, difference.unsigned_abs()));
             put_number(out, step);
             if step != 0 {
-                differences.iter().for_each(|difference| put_difference(out, difference.wrapping_div(step as i64)));
+                for difference in &differences {
+                    put_difference(out, difference.wrapping_div(step.cast_signed()));
+                }
             }
         }
         write_reals(out, columns, index, *guess, &places);
@@ -273,7 +275,7 @@ fn read(input: &mut Input, rows: usize, guesses: &[Guess], readings: &[Vec<Cell>
             kind => vec![kind; rows],
         };
         let mut column = Vec::with_capacity(rows);
-        let step = if kinds.contains(&1) { input.number()? as i64 } else { 0 };
+        let step = if kinds.contains(&1) { input.number()?.cast_signed() } else { 0 };
         for (row, kind) in kinds.iter().enumerate() {
             column.push(match kind {
                 0 => Cell::Null,
@@ -375,7 +377,7 @@ impl<'a> Input<'a> {
 
     fn difference(&mut self) -> Option<i64> {
         let number = self.number()?;
-        Some((number >> 1) as i64 ^ -((number & 1) as i64))
+        Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
     fn real(&mut self) -> Option<f64> {

@@ -18,7 +18,7 @@ use crate::domain::units::{HOUR_MS, Millis};
 /// Length of a block, the same number as in `history_views.sql`. Longer ones take less space; a slice has to touch the pages of a whole one.
 const BLOCK_MS: i64 = 3 * HOUR_MS;
 /// Channels of a group, the same number as in `history_views.sql`. One meter's day opens its group's chunks.
-const GROUP_CHANNELS: i64 = 16;
+const GROUP_CHANNELS: i64 = 48;
 /// What is younger than this, by the engine's clock and beside the newest reading, stays as rows: there late readings, and imported history, come in.
 const ROWS_KEPT_MS: i64 = 24 * HOUR_MS;
 /// Readings and intervals that one slice packs, about: as long as a large commit.
@@ -88,7 +88,7 @@ impl Store {
             if counts == [0, 0] {
                 continue;
             }
-            insert.execute(params![block, group, counts[0] as i64, counts[1] as i64, chunk.to_bytes()])?;
+            insert.execute(params![block, group, counts[0] as u32, counts[1] as u32, chunk.to_bytes()])?;
             packed = Packed { readings: packed.readings + counts[0], intervals: packed.intervals + counts[1] };
         }
         drop(insert);
@@ -117,7 +117,7 @@ pub(super) fn thaw_for(transaction: &Transaction, batch: &Batch, packed_until: i
             keys.insert(key);
         }
     };
-    for ((start, channel), _) in &batch.intervals {
+    for (start, channel) in batch.intervals.keys() {
         touch(*start, channel.0);
     }
     for gauge in &batch.gauges {
@@ -243,18 +243,17 @@ pub(super) fn equip(connection: &Connection) -> Result<(), StoreError> {
 fn unpacked(context: &Context, open: &mut Vec<(i64, Chunk)>) -> Result<Cell, rusqlite::Error> {
     let failed = |cause: &str| rusqlite::Error::UserFunctionError(cause.into());
     let (id, row, field): (i64, u32, u32) = (context.get(0)?, context.get(2)?, context.get(3)?);
-    let place = match open.iter().position(|(known, _)| *known == id) {
-        Some(place) => place,
-        None => {
-            let bytes = context.get_raw(1).as_blob().map_err(|_| failed("a chunk is no blob; check the disk"))?;
-            let chunk = Chunk::from_bytes(bytes)
-                .ok_or_else(|| failed("a chunk of packed_row cannot be read; check the disk, or go back to a backup"))?;
-            if open.len() == OPEN_CHUNKS {
-                open.remove(0);
-            }
-            open.push((id, chunk));
-            open.len() - 1
+    let place = if let Some(place) = open.iter().position(|(known, _)| *known == id) {
+        place
+    } else {
+        let bytes = context.get_raw(1).as_blob().map_err(|_| failed("a chunk is no blob; check the disk"))?;
+        let chunk = Chunk::from_bytes(bytes)
+            .ok_or_else(|| failed("a chunk of packed_row cannot be read; check the disk, or go back to a backup"))?;
+        if open.len() == OPEN_CHUNKS {
+            open.remove(0);
         }
+        open.push((id, chunk));
+        open.len() - 1
     };
     let chunk = &open[place].1;
     let column = chunk.readings.iter().chain(&chunk.intervals).nth(field as usize);

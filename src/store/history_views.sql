@@ -6,11 +6,11 @@ CREATE TEMP VIEW packed_interval AS SELECT {interval}, p.block, p.grp FROM packe
 
 CREATE TEMP VIEW every_reading AS
 SELECT {reading}, p.block, p.grp FROM packed_row p JOIN generate_series(0, p.readings - 1) s
-UNION ALL SELECT {reading_row}, CAST(ts / 10800000 AS INTEGER), CAST(channel / 16 AS INTEGER) FROM reading_row;
+UNION ALL SELECT {reading_row}, CAST(ts / 10800000 AS INTEGER), CAST(channel / 48 AS INTEGER) FROM reading_row;
 
 CREATE TEMP VIEW every_interval AS
 SELECT {interval}, p.block, p.grp FROM packed_row p JOIN generate_series(0, p.intervals - 1) s
-UNION ALL SELECT {interval_row}, CAST(ts / 10800000 AS INTEGER), CAST(channel / 16 AS INTEGER) FROM interval_row;
+UNION ALL SELECT {interval_row}, CAST(ts / 10800000 AS INTEGER), CAST(channel / 48 AS INTEGER) FROM interval_row;
 
 -- First and last moments; a block that has none of a kind is passed over.
 CREATE TEMP VIEW reading_range AS SELECT MIN(ts) AS first, MAX(ts) AS last FROM (

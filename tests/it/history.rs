@@ -64,7 +64,7 @@ fn messages(draws: &mut Draws) -> Vec<(i64, Message)> {
     let mut seq = 0;
     for quarter in 0..QUARTERS {
         for (index, name) in METERS.iter().enumerate() {
-            let at = FROM_MS + quarter * QUARTER_MS + if index == 4 { draws.below(300_000) as i64 } else { 0 };
+            let at = FROM_MS + quarter * QUARTER_MS + if index == 4 { draws.below(300_000).cast_signed() } else { 0 };
             let mut tell = |topic: &str, payload: String| all.push((at, (topic.to_owned(), payload)));
             seq += 1;
             registers[index] += draws.below(3_000);
@@ -228,11 +228,11 @@ fn packed_history_and_late_readings_into_it_give_the_ledger_that_was_never_packe
         assert_same(&packed.data, &plain.data, &format!("seed {seed}, packed"));
         packed.start_again();
         plain.start_again();
-        let of = held_back.len();
-        for (index, message) in held_back.iter().rev().enumerate() {
+        let of = i64::try_from(held_back.len()).unwrap();
+        for (index, message) in (0_i64..).zip(held_back.iter().rev()) {
             both.iter_mut().for_each(|books| books.take(message));
             if index % 40 == 0 || index + 1 == of {
-                both.iter_mut().for_each(|books| books.clock(end + index as i64 * 1_000));
+                both.iter_mut().for_each(|books| books.clock(end + index * 1_000));
                 let [packed, plain] = &both;
                 assert_same(&packed.data, &plain.data, &format!("seed {seed}, {} of {of} late ones", index + 1));
             }

@@ -11,7 +11,7 @@ impl Draws {
     }
 
     fn any(&mut self) -> i64 {
-        (self.below(1 << 31) << 33 ^ self.below(1 << 31) << 11 ^ self.below(1 << 11)) as i64
+        (self.below(1 << 31) << 33 ^ self.below(1 << 31) << 11 ^ self.below(1 << 11)).cast_signed()
     }
 
     /// From the tame to what no meter sends: huge, tiny, negative zero, thirty digits, no number of decimals.
@@ -31,7 +31,7 @@ impl Draws {
             0 => Cell::Null,
             1 => Cell::Real(self.real()),
             2 => Cell::Integer(self.any()),
-            _ => Cell::Integer(self.below(3) as i64),
+            _ => Cell::Integer(self.below(3).cast_signed()),
         }
     }
 }
@@ -41,8 +41,8 @@ fn rows(draws: &mut Draws, columns: usize, channels: u64) -> Columns {
     for channel in 0..channels {
         let mut at = draws.any() >> 20;
         for _ in 0..draws.below(12) {
-            at += 1 + draws.below(900_000) as i64;
-            all[CHANNEL].push(Cell::Integer(channel as i64 * 3));
+            at += 1 + draws.below(900_000).cast_signed();
+            all[CHANNEL].push(Cell::Integer(channel.cast_signed() * 3));
             all[TS].push(Cell::Integer(at));
             for column in &mut all[2..] {
                 let tame = draws.below(2) == 0;
@@ -83,9 +83,9 @@ fn what_meters_send_takes_few_bytes() {
     let mut chunk = Chunk { readings: vec![Vec::new(); READING.len()], intervals: vec![Vec::new(); INTERVAL.len()] };
     let draws = &mut Draws(7);
     for channel in 0..32 {
-        let mut register = draws.below(1_000_000_000) as i64;
+        let mut register = draws.below(1_000_000_000).cast_signed();
         for quarter in 0..8 {
-            let energy = 9_000 + draws.below(4_000) as i64;
+            let energy = 9_000 + draws.below(4_000).cast_signed();
             register += energy;
             let (ts, power, factor) =
                 (1_767_196_800_000 + quarter * 900_000, draws.below(100_000) as f64 / 10.0, draws.below(100) as f64 / 100.0);
