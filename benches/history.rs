@@ -100,7 +100,7 @@ fn space(data: &Path, readings: f64) {
 }
 
 /// The statement of a look, by its number.
-type Asked = Box<dyn Fn(i64) -> String>;
+type Asked<'a> = Box<dyn Fn(i64) -> String + 'a>;
 
 fn waits(data: &Path, meters: i64, days: i64) {
     let ledger = open_to_read(data).unwrap();
