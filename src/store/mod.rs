@@ -7,7 +7,9 @@ pub mod accounts;
 pub mod alerts;
 pub mod backup;
 pub mod batch;
+mod chunk;
 mod declared;
+pub mod history;
 mod latest;
 pub mod named;
 mod on_record;
@@ -33,7 +35,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use rustc_hash::FxHashSet;
 
 /// Grows whenever a table changes its meaning.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
+/// A ledger of this version lacks tables only, which are added when a collector opens it.
+const UPGRADED_VERSION: i64 = 4;
 /// The store's file in the data folder.
 pub const FILE_NAME: &str = "nengtan.sqlite";
 const LOCK_NAME: &str = "lock";
@@ -78,6 +82,8 @@ pub enum StoreError {
     Occupied { file: PathBuf },
     #[error("store: a row of the outbox cannot be read ({cause}); check the disk")]
     Outbox { cause: String },
+    #[error("store: the packed rows of block {block}, group {group} cannot be read; check the disk, or go back to a backup")]
+    Chunk { block: i64, group: i64 },
     #[error("store: {what} of {key} does not fit 64 bits; split the zone, or check the ratings in meters.csv")]
     Overflow { what: &'static str, key: String },
 }
@@ -98,6 +104,10 @@ pub struct Store {
     /// Gauges whose new values get rows of their own, see [`readings`].
     alone: FxHashSet<batch::RowId>,
     unsettled: latest::Unsettled,
+    /// The last block of time of which something is packed, see [`history`].
+    packed_until: i64,
+    /// Values that were written since the last slice was packed.
+    written: usize,
     /// None while no outbox is configured.
     feed: Option<outbox::Feed>,
     /// Dropped last: the file is closed before another writer may come.
@@ -137,9 +147,12 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut store =
-            Store { connection, alone: FxHashSet::default(), unsettled: latest::Unsettled::default(), feed: None, _lock: FolderLock(lock) };
+        let lock = FolderLock(lock);
+        let (alone, unsettled) = (FxHashSet::default(), latest::Unsettled::default());
+        let mut store = Store { connection, alone, unsettled, packed_until: i64::MIN, written: 0, feed: None, _lock: lock };
         store.migrate(&file)?;
+        history::equip(&store.connection)?;
+        store.packed_until = history::packed_until(&store.connection)?;
         store.alone = readings::alone(&store.connection)?;
         store.unsettled = latest::left_behind(&store.connection)?;
         store.settle()?;
@@ -157,11 +170,13 @@ impl Store {
                 transaction.execute_batch(include_str!("savings.sql"))?;
                 transaction.execute_batch(include_str!("accounts.sql"))?;
                 transaction.execute_batch(include_str!("outbox.sql"))?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+                transaction.execute_batch(include_str!("packed.sql"))?;
             }
+            UPGRADED_VERSION => transaction.execute_batch(include_str!("packed.sql"))?,
             SCHEMA_VERSION => {}
             seen => return Err(StoreError::Version { file: file.to_owned(), seen }),
         }
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.execute_batch(include_str!("views.sql"))?;
         transaction.execute_batch(include_str!("scale.sql"))?;
         transaction.execute_batch(include_str!("regulation.sql"))?;
@@ -197,6 +212,8 @@ pub fn open_to_read(folder: &Path) -> Result<Connection, StoreError> {
     if seen != SCHEMA_VERSION {
         return Err(StoreError::Version { file, seen });
     }
+    history::equip(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 

@@ -24,6 +24,7 @@ mod dispatch;
 mod explain;
 mod export;
 mod gauges;
+mod history;
 mod influx;
 mod layers;
 mod one_collector;
