@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explain", &["domain", "ledger", "accounting", "wire", "show"]),
     ("export", &["domain", "store", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
-    ("demo", &["domain", "config", "store", "collector", "show"]),
+    ("demo", &["domain", "config", "store", "claims", "collector", "show"]),
     ("trial", &["domain", "accounting", "wire", "config", "regulation", "dispatch", "store", "savings", "claims", "engine", "verify"]),
     (
         "cli",
