@@ -10,7 +10,7 @@ use super::{CollectError, Shell, alert_line, wall_now};
 use crate::alerts::Change;
 use crate::engine::Effects;
 use crate::mqtt::Publication;
-use crate::wire::{assets, encode, topic};
+use crate::wire::{encode, topic};
 
 /// Publications that wait; beyond, the oldest go.
 const PUBLICATIONS_MAX: usize = 100_000;
@@ -44,19 +44,10 @@ impl Shell {
             Self::publish(&mut self.publications, topic::backfill(zone.id(), &ask.gateway), payload, false);
         }
         for (asset, order) in effects.commands {
-            let asset = &zone.assets()[asset];
-            let command = assets::Command {
-                id: &order.id,
-                asset: &asset.id,
-                value: order.value,
-                unit: &asset.unit,
-                from: encode::rfc3339(order.from, tz),
-                until: encode::rfc3339(order.until, tz),
-                reason: &order.reason,
-            };
+            let (topic, payload) = self.engine.command(asset, &order);
             metrics::counter!("nengtan_commands_total").increment(1);
-            debug!(asset = %asset.id, id = order.id, value = order.value, reason = order.reason, "command");
-            Self::publish(&mut self.publications, topic::command(zone.id(), &asset.id), assets::encode(&command), false);
+            debug!(topic, id = order.id, value = order.value, reason = order.reason, "command");
+            Self::publish(&mut self.publications, topic, payload, false);
         }
         if let Some(now) = effects.done {
             Self::publish(&mut self.publications, topic::clock_done(zone.id()), encode::clock_done(now, tz), false);

@@ -13,7 +13,7 @@ use crate::claims::fit::Wanted;
 use crate::domain::units::Millis;
 use crate::domain::zone::Zone;
 use crate::store::read::{Cell, query};
-use crate::store::savings::{IN_KWH, baselines};
+use crate::store::savings::{IN_KWH, counted_from};
 use crate::store::{self, StoreError};
 
 /// Longest line, in characters.
@@ -78,9 +78,8 @@ impl DaySummary {
     }
 
     /// Savings so far are made of all hours since the baselines' end: each day of the first month, then on Sundays.
-    fn tells_savings(&self, ledger: &Connection, day: civil::Date) -> Result<bool, ClaimError> {
-        let ends = baselines(ledger)?.into_iter().map(|(_, baseline)| baseline.period.end);
-        let Some(first) = ends.max().map(|end| self.day_of(end)) else { return Ok(false) };
+    fn tells_savings(&self, ledger: &Connection, day: civil::Date) -> Result<bool, StoreError> {
+        let Some(first) = counted_from(ledger)?.map(|from| self.day_of(from)) else { return Ok(false) };
         let days = (day - first).get_days();
         Ok((0..DAYS_TOLD_EACH).contains(&days) || day.weekday() == civil::Weekday::Sunday)
     }

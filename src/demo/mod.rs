@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::civil::Date;
 use nengtan_fleet::access::Access;
 use nengtan_fleet::link;
 use nengtan_fleet::runner::{self, Command, Phase, Progress, RunError, RunOptions, Speed};
@@ -177,7 +178,13 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
     let ended = match played {
         Some(played) => {
             collector.await??;
-            played
+            // The last day's figures have all of it only now: newest values are settled now and then, and when a collector ends.
+            played.and_then(|(last, ending)| {
+                if let Some((day, note)) = last {
+                    say(&summary.of(day, note)?)?;
+                }
+                Ok(say(&ending)?)
+            })
         }
         None => Ok(()),
     };
@@ -207,25 +214,29 @@ fn taken(data: &Path, zone: &Zone) -> Result<Vec<(i64, Command)>, StoreError> {
     Ok(regulation::taken(&store::open_to_read(data)?)?.into_iter().filter_map(again).collect())
 }
 
-/// Shows the history's progress and each live day, until the fleet is through.
+/// The last day, with what goes behind its date, and how the demo ended.
+type Ending = (Option<(Date, &'static str)>, String);
+
+/// Shows the history's progress and each live day but the last one, until the fleet is through.
 async fn talk(
     mut fleet: tokio::task::JoinHandle<Result<runner::Summary, RunError>>,
     (mut told, made): (watch::Receiver<Option<Progress>>, &mut mpsc::Receiver<Result<String, DemoError>>),
     bar: &ProgressBar,
     summary: &DaySummary,
     say: &impl Fn(&str) -> std::io::Result<()>,
-) -> Result<(), DemoError> {
+) -> Result<Ending, DemoError> {
     let mut day = None;
     loop {
         tokio::select! {
             played = &mut fleet => {
                 let played = played??;
-                if let Some(day) = day {
-                    let so_far = if summary.day_of(Millis(played.at_ms)) == day { " so far" } else { "" };
-                    say(&summary.of(day, so_far)?)?;
+                // Both may end at once, when the demo is stopped over its fits.
+                if let Ok(made) = made.try_recv() {
+                    say(&made?)?;
                 }
+                let last = day.map(|day| (day, if summary.day_of(Millis(played.at_ms)) == day { " so far" } else { "" }));
                 let ending = if played.complete { "the zone's last day is over" } else { "stopped" };
-                return Ok(say(&format!("{ending}: {} readings published", played.tally.readings))?);
+                return Ok((last, format!("{ending}: {} readings published", played.tally.readings)));
             }
             Some(made) = made.recv() => {
                 bar.finish_and_clear();

@@ -14,7 +14,8 @@ use crate::regulation::desk::Move;
 use crate::store::StoreError;
 use crate::store::batch::RowId;
 
-/// So far back plans look: forecasts take two weeks of it, the expected peak all four.
+/// So far back plans look: forecasts take two weeks of it, the expected peak all four. The first days of a longer month are forgotten at its end: the plan then
+/// keeps below a lower peak than the month has, which is the careful side.
 const BACK_MS: i64 = 28 * DAY_MS;
 /// The newest hours are read once more for each plan: what comes late is late by minutes, as a rule.
 const AGAIN_MS: i64 = 3 * HOUR_MS;
@@ -120,6 +121,7 @@ impl Engine {
     fn outlook(&mut self, hour: Millis) -> Option<Outlook> {
         let profile = self.zone.profile();
         let year = self.calendar.date(hour).year();
+        // What is missing is said where it was looked for; here it only means that there is no plan, which is counted.
         let factor = self.in_force.factors.electricity(GridMethod::Average, &profile.region, year).ok()?.factor;
         let known = (&self.in_force.tariff, self.zone.day_types());
         outlook(hour, HORIZON_H, known, &mut self.calendar, factor.0 as f64 / MG_PER_KG)

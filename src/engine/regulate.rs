@@ -19,7 +19,8 @@ use crate::regulation::rules::{self, Situation};
 use crate::store::batch::Batch;
 use crate::store::regulation::Kept;
 use crate::store::{Store, StoreError};
-use crate::wire::assets::{Heard, Outcome};
+use crate::wire::assets::{self, Heard, Outcome};
+use crate::wire::{encode, topic};
 
 /// Decisions are made when the engine's clock enters another stretch of this length.
 const DECISION_MS: i64 = 15 * MINUTE_MS;
@@ -174,6 +175,22 @@ impl Engine {
             let asset = asset.id.to_string();
             self.regulation.note(index, Move { asset, at: now, who, what, why, outcome, order: None, reply: None });
         }
+    }
+
+    /// Topic and payload of a command to the asset at a position, see `docs/wire.md`.
+    #[must_use]
+    pub fn command(&self, asset: usize, order: &Order) -> (String, Vec<u8>) {
+        let (asset, tz) = (&self.zone.assets()[asset], &self.zone.profile().time_zone);
+        let command = assets::Command {
+            id: &order.id,
+            asset: &asset.id,
+            value: order.value,
+            unit: &asset.unit,
+            from: encode::rfc3339(order.from, tz),
+            until: encode::rfc3339(order.until, tz),
+            reason: &order.reason,
+        };
+        (topic::command(self.zone.id(), &asset.id), assets::encode(&command))
     }
 
     /// Stores what happened at the desk, with its points for the outbox.

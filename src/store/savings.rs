@@ -246,6 +246,12 @@ pub fn factors(ledger: &Connection, book: Book, year: i16) -> Result<Option<[Opt
     Ok(row.optional()?)
 }
 
+/// When the last baseline in force ends: from then on savings count.
+pub fn counted_from(ledger: &Connection) -> Result<Option<Millis>, StoreError> {
+    let sql = "SELECT MAX(to_ts) FROM baseline_row WHERE ended IS NULL";
+    Ok(ledger.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(Millis))
+}
+
 /// The baselines in force.
 pub fn baselines(ledger: &Connection) -> Result<Vec<(i64, BaselineRow)>, StoreError> {
     let sql = "SELECT id, entity, carrier, from_ts, to_ts, as_of, code_version, factor_year, kwh_per_unit, mg_co2e_per_unit, mg_ce_calorific_per_unit, \

@@ -14,7 +14,6 @@ use crate::domain::zone::ClockMode;
 use crate::engine::{Effects, Engine};
 use crate::store::read::{self, Cell};
 use crate::store::{self, StoreError, savings};
-use crate::wire::{assets, encode, topic};
 
 /// Days are told to who waits; a step may be shorter.
 const DAY_MS: i64 = 86_400_000;
@@ -68,22 +67,11 @@ pub fn regulated(engine: &mut Engine, fleet: &mut Unplugged, carry: Carry, step:
 }
 
 fn commanded(engine: &Engine, effects: Effects) -> Vec<Message> {
-    let zone = engine.zone();
-    let tz = &zone.profile().time_zone;
-    let told = effects.commands.into_iter().map(|(asset, order)| {
-        let asset = &zone.assets()[asset];
-        let command = assets::Command {
-            id: &order.id,
-            asset: &asset.id,
-            value: order.value,
-            unit: &asset.unit,
-            from: encode::rfc3339(order.from, tz),
-            until: encode::rfc3339(order.until, tz),
-            reason: &order.reason,
-        };
-        Message { topic: topic::command(zone.id(), &asset.id), payload: assets::encode(&command) }
-    });
-    told.collect()
+    let message = |(asset, order)| {
+        let (topic, payload) = engine.command(asset, &order);
+        Message { topic, payload }
+    };
+    effects.commands.into_iter().map(message).collect()
 }
 
 /// The truth of a run from `border` on: sums of a ledger that was held against the fleet's registers, and the fleet's own models.

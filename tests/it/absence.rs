@@ -149,7 +149,9 @@ fn resident_kib(flags: &[&str]) -> i64 {
 fn a_backlog_for_influxdb_grows_on_disk_and_not_in_memory() {
     // Nobody listens at port 9.
     let without = resident_kib(&[]);
-    let waiting = resident_kib(&["--influx", "http://127.0.0.1:9", "--org", "zone", "--bucket", "energy"]);
+    // One look at a process beside other tests is noisy upwards; a backlog in memory would be in each of three.
+    let flags = ["--influx", "http://127.0.0.1:9", "--org", "zone", "--bucket", "energy"];
+    let waiting = (0..3).map(|_| resident_kib(&flags)).min().unwrap();
     println!("resident: {without} KiB without InfluxDB, {waiting} KiB with 200,000 readings waiting for it");
     assert!(waiting - without < 12 * 1024, "{without} KiB without InfluxDB, {waiting} KiB with 200,000 readings waiting for it");
 }

@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("export", &["domain", "store", "show"]),
     ("verify", &["domain", "ledger", "alerts", "store"]),
     ("demo", &["domain", "config", "store", "claims", "collector", "show"]),
-    ("trial", &["domain", "accounting", "wire", "config", "regulation", "dispatch", "store", "savings", "claims", "engine", "verify"]),
+    ("trial", &["domain", "accounting", "config", "regulation", "dispatch", "store", "savings", "claims", "engine", "verify"]),
     (
         "cli",
         &[

@@ -1,6 +1,6 @@
 //! A short trial: claims held against a year that was played twice.
 
-use crate::harness::ledger::Row;
+use crate::harness::ledger::{Row, show};
 use crate::harness::{folder, path, repository, run, text};
 
 #[test]
@@ -24,19 +24,7 @@ fn a_trial_holds_its_claims_against_the_true_savings() {
 
     // The truth is what `show energy` says of the two ledgers.
     let metered = |run_name: &str| {
-        let output = run(&[
-            "show",
-            "energy",
-            "--entity",
-            "E-RESIDENTIAL-01",
-            "--from",
-            "2026-01-01",
-            "--data",
-            path(&kept.join(run_name)),
-            "--output",
-            "json",
-        ]);
-        let rows: Vec<Row> = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = show(&kept.join(run_name), &["energy", "--entity", "E-RESIDENTIAL-01", "--from", "2026-01-01"]);
         rows.iter().map(|row| row["quantity"].as_f64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(metered("measured"), metered("without-measures"), "nobody took a measure at these homes");
@@ -72,19 +60,7 @@ fn a_regulated_trial_accounts_for_every_part_and_keeps_the_house_in_order() {
     assert!(number("commands_sent", "saved") > 1000.0 && number("commands_refused", "saved") == 0.0, "{rows:?}");
     // The zone's figures are those of the ledgers.
     let zone_kwh = |run_name: &str| {
-        let output = run(&[
-            "show",
-            "energy",
-            "--entity",
-            "qingdao-hightech",
-            "--from",
-            "2026-01-01",
-            "--data",
-            path(&kept.join(run_name)),
-            "--output",
-            "json",
-        ]);
-        let rows: Vec<Row> = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = show(&kept.join(run_name), &["energy", "--entity", "qingdao-hightech", "--from", "2026-01-01"]);
         rows.iter().filter(|row| row["carrier"] == "electricity").map(|row| row["quantity"].as_f64().unwrap()).sum::<f64>()
     };
     let shown = zone_kwh("without-measures") - zone_kwh("measured");

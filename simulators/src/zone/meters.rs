@@ -173,16 +173,16 @@ fn check_item(row: &Row, carrier: Option<Carrier>, faults: &mut Faults) {
 
 /// Serial, start of validity in ms and gateway.
 fn device(row: &Row, is_virtual: bool, faults: &mut Faults) -> Option<(String, i64, String)> {
-    // What does not parse is refused below; a virtual meter may leave it out.
+    // What does not parse is refused right below; a virtual meter may leave it out.
     let valid_from = row.get("valid_from").parse::<jiff::Timestamp>().ok();
+    if valid_from.is_none() && !(is_virtual && row.get("valid_from").is_empty()) {
+        row.refuse("valid_from", "a time with offset such as 2025-01-01T00:00:00+08:00", faults);
+    }
     if is_virtual {
         for column in ["serial", "gateway"].iter().filter(|column| !row.get(column).is_empty()) {
             row.refuse(column, "nothing for a virtual meter", faults);
         }
         return Some((String::new(), valid_from.map_or(0, jiff::Timestamp::as_millisecond), String::new()));
-    }
-    if valid_from.is_none() {
-        row.refuse("valid_from", "a time with offset such as 2025-01-01T00:00:00+08:00", faults);
     }
     if row.get("serial").is_empty() {
         row.refuse("serial", "the device's serial number", faults);
