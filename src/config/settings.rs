@@ -17,7 +17,7 @@ use super::source_text;
 use super::toml_table::{TomlFile, line_of_key};
 
 const DEFAULTS: &str = include_str!("../../config/nengtan.toml");
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "zone",
     "data",
     "broker.url",

@@ -1,20 +1,19 @@
-//! Rows of readings and intervals as one compressed value, and back.
+//! The readings and intervals of one channel and day as one compact value, and back.
 //!
-//! Pure. Rows come in order of channel and time and are turned into columns; each integer is told as its difference to a guess made of what came before
-//! it, each real number as an integer of as few decimals as give it back to the bit, and the whole is deflated. A guess may be wrong: that costs bytes,
-//! never a digit. Invariant: `Chunk::from_bytes(chunk.to_bytes())` is the chunk, whatever it holds.
+//! Pure. Rows come in order of time and are kept as columns. An integer is kept as what it is off a guess made of what came before it, a real number as an
+//! integer of as few decimals as give it back to the bit, and what is left over as a Golomb-Rice code (R. F. Rice, JPL Publication 79-22, 1979). A guess
+//! may be wrong: that costs bits, never a digit. Invariant: `Chunk::from_bytes(chunk.to_bytes())` is the chunk, whatever it holds.
 
-use miniz_oxide::deflate::compress_to_vec;
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use super::bits::{Input, Output};
 
-/// Beyond this a value is no chunk that this program has written.
-const BYTES_MAX: usize = 1 << 26;
-/// Of 1 to 9: what small chunks gain beyond is little.
-const LEVEL: u8 = 6;
+/// Rows of a kind in one chunk; a reading every 20 ms of a day.
+const ROWS_MAX: usize = 1 << 22;
 /// Decimals that are tried for a column of real numbers; none of them: its numbers go as they are.
 const DECIMALS_MAX: u8 = 9;
 const POWERS: [f64; DECIMALS_MAX as usize + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 const AS_THEY_ARE: u8 = u8::MAX;
+/// A column of flows that a gauge gives begins with this and the number of gauge and unit.
+const LINKED: u8 = 128;
 /// Up to here a real number holds every integer.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -26,46 +25,17 @@ pub enum Cell {
     Real(f64),
 }
 
-/// How the integers of a column are guessed.
-#[derive(Clone, Copy, Debug)]
-enum Guess {
-    /// As in the row before.
-    Row,
-    /// As in the channel's row before.
-    Channel,
-    /// As far from the channel's row before as at the same place of the channel before.
-    Grid,
-    /// What the register in this column rose by.
-    Rise(usize),
-    /// The energy of the reading at the interval's end.
-    Energy,
-    /// A flow: one of the gauges from this column on, in ledger units per hour.
-    Gauge(usize),
-}
-
-pub const CHANNEL: usize = 0;
-const TS: usize = 1;
-/// Columns of a reading, in the order in which they are told: a guess looks at columns before its own.
-pub const READING: [&str; 12] = ["channel", "ts", "value", "seq", "verdict", "energy", "serial", "g1", "g2", "g3", "g4", "flow"];
-const READING_GUESSES: [Guess; 12] = [
-    Guess::Row,
-    Guess::Grid,
-    Guess::Channel,
-    Guess::Grid,
-    Guess::Row,
-    Guess::Rise(2),
-    Guess::Row,
-    Guess::Channel,
-    Guess::Channel,
-    Guess::Channel,
-    Guess::Channel,
-    Guess::Gauge(7),
-];
-const READING_ENERGY: usize = 5;
+pub const TS: usize = 0;
+/// Columns of a reading, in the order in which they are kept: a guess looks at columns before its own.
+pub const READING: [&str; 11] = ["ts", "value", "seq", "verdict", "energy", "serial", "g1", "g2", "g3", "g4", "flow"];
+const VALUE: usize = 1;
+const ENERGY: usize = 4;
+const GAUGES: std::ops::Range<usize> = 6..10;
+const FLOW: usize = 10;
 /// Columns of an interval, likewise.
-pub const INTERVAL: [&str; 8] = ["channel", "ts", "minutes", "quantity", "assumed", "estimated", "parts", "recorded_from"];
-const INTERVAL_GUESSES: [Guess; 8] = [Guess::Row, Guess::Grid, Guess::Row, Guess::Energy, Guess::Row, Guess::Row, Guess::Row, Guess::Row];
-const MINUTES: usize = 2;
+pub const INTERVAL: [&str; 7] = ["ts", "minutes", "quantity", "assumed", "estimated", "parts", "recorded_from"];
+const MINUTES: usize = 1;
+const QUANTITY: usize = 2;
 /// Ledger units per hour of a gauge's unit (engine/restore.rs, `flow_gauge`): kW of electricity and m³/h, kW of heat, t/h.
 const FLOWS: [f64; 3] = [1e3, 3.6e3, 1e6];
 const MINUTE_MS: i64 = 60_000;
@@ -80,26 +50,38 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// Without rows, with room for some.
+    #[must_use]
+    pub fn empty(readings: usize, intervals: usize) -> Chunk {
+        let columns = |count, room| (0..count).map(|_| Vec::with_capacity(room)).collect();
+        Chunk { readings: columns(READING.len(), readings), intervals: columns(INTERVAL.len(), intervals) }
+    }
+
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_number(&mut out, self.readings[CHANNEL].len() as u64);
-        put_number(&mut out, self.intervals[CHANNEL].len() as u64);
-        write(&mut out, &self.readings, &READING_GUESSES, &[]);
-        write(&mut out, &self.intervals, &INTERVAL_GUESSES, &self.readings);
-        compress_to_vec(&out, LEVEL)
+        let mut out = Output::default();
+        for (columns, readings) in [(&self.readings, None), (&self.intervals, Some(&self.readings))] {
+            out.number(columns[TS].len() as u64);
+            for (index, column) in columns.iter().enumerate() {
+                write(&mut out, column, &columns[..index], readings);
+            }
+        }
+        out.bytes()
     }
 
     /// `None` for what [`Chunk::to_bytes`] has not made.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Chunk> {
-        let plain = decompress_to_vec_with_limit(bytes, BYTES_MAX).ok()?;
-        let mut input = Input(&plain);
-        let count = |input: &mut Input| usize::try_from(input.number()?).ok().filter(|count| *count <= BYTES_MAX);
-        let (readings, intervals) = (count(&mut input)?, count(&mut input)?);
-        let readings = read(&mut input, readings, &READING_GUESSES, &[])?;
-        let intervals = read(&mut input, intervals, &INTERVAL_GUESSES, &readings)?;
-        input.0.is_empty().then_some(Chunk { readings, intervals })
+        let mut input = Input::new(bytes);
+        let readings = read_all(&mut input, READING.len(), None)?;
+        let intervals = read_all(&mut input, INTERVAL.len(), Some(&readings))?;
+        input.is_empty().then_some(Chunk { readings, intervals })
+    }
+
+    /// The row of a moment among a kind's columns.
+    #[must_use]
+    pub fn row_at(columns: &Columns, ts: i64) -> Option<usize> {
+        columns[TS].binary_search_by_key(&ts, |cell| integer(*cell)).ok()
     }
 }
 
@@ -110,68 +92,231 @@ fn integer(cell: Cell) -> i64 {
     }
 }
 
-/// Where a row stands: the channel's row before, and the row at the same place of the channel before.
-#[derive(Clone, Copy, Default)]
-struct Place {
-    before: Option<usize>,
-    above: Option<usize>,
-}
-
-fn places(channels: &[Cell]) -> Vec<Place> {
-    let (mut start, mut last_start) = (0, 0);
-    let mut places = Vec::with_capacity(channels.len());
-    for (row, channel) in channels.iter().enumerate() {
-        let same = row > 0 && channels[row - 1] == *channel;
-        if !same {
-            (last_start, start) = (start, row);
-        }
-        let above = Some(last_start + row - start).filter(|above| *above < start);
-        places.push(Place { before: same.then(|| row - 1), above });
+fn kind(cell: Cell) -> u8 {
+    match cell {
+        Cell::Null => 0,
+        Cell::Integer(_) => 1,
+        Cell::Real(_) => 2,
     }
-    places
 }
 
-/// The columns before the one at work, and what it holds so far.
-struct Known<'a> {
-    columns: &'a [Vec<Cell>],
-    own: &'a [Cell],
-    readings: &'a [Vec<Cell>],
+/// What another column says of the one after `known`, row by row: a reading's energy is what the register rose by, an interval's the energy of the reading
+/// at its end. Which kind of rows it is shows in how many columns are known.
+fn told(known: &[Vec<Cell>], readings: Option<&Columns>, row: usize) -> i64 {
+    match (known.len(), readings) {
+        (ENERGY, None) => {
+            let register = |row: usize| integer(known[VALUE][row]);
+            row.checked_sub(1).map_or(0, |before| register(row).wrapping_sub(register(before)))
+        }
+        (QUANTITY, Some(readings)) => {
+            let end = integer(known[TS][row]).wrapping_add(integer(known[MINUTES][row]).wrapping_mul(MINUTE_MS));
+            Chunk::row_at(readings, end).map_or(0, |row| integer(readings[ENERGY][row]))
+        }
+        _ => 0,
+    }
 }
 
-impl Known<'_> {
-    fn guess(&self, guess: Guess, row: usize, place: Place) -> i64 {
-        let own = |row: usize| integer(self.own[row]);
-        let before = place.before.map_or(0, own);
-        match guess {
-            Guess::Row => row.checked_sub(1).map_or(0, own),
-            Guess::Channel | Guess::Gauge(_) => before,
-            Guess::Grid => match (place.before, place.above) {
-                (Some(before), Some(above)) => own(before).wrapping_add(own(above)).wrapping_sub(own(above - 1)),
-                (Some(before), None) => own(before),
-                (None, Some(above)) => own(above),
-                (None, None) => 0,
-            },
-            Guess::Rise(register) => {
-                let register = &self.columns[register];
-                place.before.map_or(0, |before| integer(register[row]).wrapping_sub(integer(register[before])))
+/// How the integers of a column are guessed, of the one that stands for them.
+#[derive(Clone, Copy)]
+enum Guess {
+    /// By another column.
+    Told,
+    /// As zero: they lie around a level.
+    Level,
+    /// As the one before.
+    Before,
+    /// As far from the one before as that was from its own.
+    Trend,
+}
+
+const GUESSES: [Guess; 4] = [Guess::Told, Guess::Level, Guess::Before, Guess::Trend];
+
+impl Guess {
+    fn of(self, before: &[i64], told: &[i64]) -> i64 {
+        match (self, before) {
+            (Guess::Told, _) => told[before.len()],
+            (Guess::Level, _) | (Guess::Before | Guess::Trend, []) => 0,
+            (Guess::Trend, [.., last, one]) => one.wrapping_mul(2).wrapping_sub(*last),
+            (Guess::Before | Guess::Trend, [.., one]) => *one,
+        }
+    }
+
+    /// Rows at the beginning that the guess cannot know.
+    fn heads(self) -> usize {
+        if matches!(self, Guess::Trend) { 2 } else { 1 }
+    }
+}
+
+fn write(out: &mut Output, column: &[Cell], known: &[Vec<Cell>], readings: Option<&Columns>) {
+    let mut runs: Vec<(u8, usize)> = Vec::new();
+    for cell in column {
+        match runs.last_mut() {
+            Some((last, length)) if *last == kind(*cell) => *length += 1,
+            Some(_) | None => runs.push((kind(*cell), 1)),
+        }
+    }
+    if let [(only, _)] = runs[..] {
+        out.byte(only);
+    } else {
+        out.byte(3);
+        for (kind, length) in &runs {
+            out.byte(*kind);
+            out.number(*length as u64);
+        }
+    }
+    let (mut integers, mut hints, mut reals) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, cell) in column.iter().enumerate() {
+        match cell {
+            Cell::Null => {}
+            Cell::Integer(value) => {
+                integers.push(*value);
+                hints.push(told(known, readings, row));
             }
-            Guess::Energy => self.energy(row).unwrap_or(before),
+            Cell::Real(value) => reals.push((row, *value)),
         }
     }
+    if !integers.is_empty() {
+        write_integers(out, &integers, &hints);
+    }
+    if !reals.is_empty() {
+        write_reals(out, &reals, known);
+    }
+}
 
-    fn energy(&self, row: usize) -> Option<i64> {
-        let of = |column: usize| integer(self.columns[column][row]);
-        let end = of(TS).wrapping_add(of(MINUTES).wrapping_mul(MINUTE_MS));
-        let channels = self.readings.get(CHANNEL)?;
-        let key = |row: &usize| (integer(channels[*row]), integer(self.readings[TS][*row]));
-        let rows: (usize, usize) = (0, channels.len());
-        let (mut low, mut high) = rows;
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if key(&middle) < (of(CHANNEL), end) { low = middle + 1 } else { high = middle }
+fn write_reals(out: &mut Output, reals: &[(usize, f64)], known: &[Vec<Cell>]) {
+    if known.len() == FLOW {
+        let gives = |(_, gauge, unit): &(u8, usize, f64)| {
+            reals.iter().all(|(row, value)| flow(known[*gauge][*row], *unit).is_some_and(|flow| flow.to_bits() == value.to_bits()))
+        };
+        if let Some((link, ..)) = links().find(gives) {
+            out.byte(LINKED + link);
+            return;
         }
-        (low < rows.1 && key(&low) == (of(CHANNEL), end)).then(|| integer(self.readings[READING_ENERGY][low]))
     }
+    let wholes = |decimals: u8| reals.iter().map(|(_, value)| decimal(*value, decimals)).collect::<Option<Vec<i64>>>();
+    if let Some((decimals, wholes)) = (0..=DECIMALS_MAX).find_map(|decimals| Some((decimals, wholes(decimals)?))) {
+        out.byte(decimals);
+        write_integers(out, &wholes, &vec![0; wholes.len()]);
+    } else {
+        out.byte(AS_THEY_ARE);
+        for (_, value) in reals {
+            out.real(*value);
+        }
+    }
+}
+
+fn write_integers(out: &mut Output, values: &[i64], hints: &[i64]) {
+    let mut best: Option<(usize, u32, Vec<i64>)> = None;
+    let mut sorted = Vec::with_capacity(values.len());
+    for (number, guess) in GUESSES.iter().enumerate() {
+        let off: Vec<i64> = values.iter().enumerate().map(|(row, value)| value.wrapping_sub(guess.of(&values[..row], hints))).collect();
+        let rest = off.get(guess.heads()..).unwrap_or_default();
+        let middle = median(rest, &mut sorted);
+        let cost = rest.iter().map(|off| i64::BITS - off.wrapping_sub(middle).unsigned_abs().leading_zeros()).sum();
+        if best.as_ref().is_none_or(|(_, least, _)| cost < *least) {
+            best = Some((number, cost, off));
+        }
+        if cost == 0 {
+            break;
+        }
+    }
+    let Some((number, _, off)) = best else { return };
+    out.byte(number as u8);
+    let (heads, rest) = off.split_at(GUESSES[number].heads().min(off.len()));
+    for head in heads {
+        out.difference(*head);
+    }
+    if rest.is_empty() {
+        return;
+    }
+    let middle = median(rest, &mut sorted);
+    out.difference(middle);
+    // Registers count in steps of their resolution. None: every guess was right.
+    let step = rest.iter().fold(0, |step, off| common_divisor(step, off.wrapping_sub(middle).unsigned_abs()));
+    out.number(step);
+    if step != 0 {
+        let steps: Vec<i64> = rest.iter().map(|off| off.wrapping_sub(middle).wrapping_div(step.cast_signed())).collect();
+        out.rice(&steps);
+    }
+}
+
+fn median(values: &[i64], sorted: &mut Vec<i64>) -> i64 {
+    sorted.clear();
+    sorted.extend(values);
+    let middle = values.len() / 2;
+    if values.is_empty() { 0 } else { *sorted.select_nth_unstable(middle).1 }
+}
+
+fn read_all(input: &mut Input, width: usize, readings: Option<&Columns>) -> Option<Columns> {
+    let rows = usize::try_from(input.number()?).ok().filter(|rows| *rows <= ROWS_MAX)?;
+    let mut columns = Columns::with_capacity(width);
+    for _ in 0..width {
+        let column = read(input, rows, &columns, readings)?;
+        columns.push(column);
+    }
+    Some(columns)
+}
+
+fn read(input: &mut Input, rows: usize, known: &[Vec<Cell>], readings: Option<&Columns>) -> Option<Vec<Cell>> {
+    let mut kinds = Vec::with_capacity(rows);
+    match input.byte()? {
+        3 => {
+            while kinds.len() < rows {
+                let kind = input.byte()?;
+                let length = usize::try_from(input.number()?).ok().filter(|length| (1..=rows - kinds.len()).contains(length))?;
+                kinds.resize(kinds.len() + length, kind);
+            }
+        }
+        kind => kinds.resize(rows, kind),
+    }
+    if kinds.iter().any(|kind| *kind > 2) {
+        return None;
+    }
+    let hints = |wanted: u8| kinds.iter().enumerate().filter(move |(_, kind)| **kind == wanted).map(|(row, _)| row);
+    let told: Vec<i64> = hints(1).map(|row| told(known, readings, row)).collect();
+    let mut integers = if told.is_empty() { Vec::new() } else { read_integers(input, &told)? }.into_iter();
+    let real_rows: Vec<usize> = hints(2).collect();
+    let mut reals = if real_rows.is_empty() { Vec::new() } else { read_reals(input, &real_rows, known)? }.into_iter();
+    let cell = |kind: &u8| match kind {
+        0 => Some(Cell::Null),
+        1 => integers.next().map(Cell::Integer),
+        _ => reals.next().map(Cell::Real),
+    };
+    kinds.iter().map(cell).collect()
+}
+
+fn read_reals(input: &mut Input, rows: &[usize], known: &[Vec<Cell>]) -> Option<Vec<f64>> {
+    match input.byte()? {
+        AS_THEY_ARE => rows.iter().map(|_| input.real()).collect(),
+        decimals @ 0..=DECIMALS_MAX => {
+            let wholes = read_integers(input, &vec![0; rows.len()])?;
+            Some(wholes.into_iter().map(|whole| whole as f64 / POWERS[usize::from(decimals)]).collect())
+        }
+        link => {
+            let (_, gauge, unit) = links().find(|(known, ..)| Some(*known) == link.checked_sub(LINKED))?;
+            let gauges = known.get(gauge)?;
+            rows.iter().map(|row| flow(gauges[*row], unit)).collect()
+        }
+    }
+}
+
+fn read_integers(input: &mut Input, told: &[i64]) -> Option<Vec<i64>> {
+    let guess = *GUESSES.get(usize::from(input.byte()?))?;
+    let mut values = Vec::with_capacity(told.len());
+    for _ in 0..guess.heads().min(told.len()) {
+        let off = input.difference()?;
+        values.push(guess.of(&values, told).wrapping_add(off));
+    }
+    if values.len() == told.len() {
+        return Some(values);
+    }
+    let (middle, step) = (input.difference()?, input.number()?.cast_signed());
+    let steps = if step == 0 { vec![0; told.len() - values.len()] } else { input.rice(told.len() - values.len())? };
+    for count in steps {
+        let off = middle.wrapping_add(count.wrapping_mul(step));
+        values.push(guess.of(&values, told).wrapping_add(off));
+    }
+    Some(values)
 }
 
 /// The flow that a gauge gives, as the engine keeps it: single precision.
@@ -183,151 +328,17 @@ fn flow(gauge: Cell, per_unit: f64) -> Option<f64> {
     }
 }
 
-/// From 1 on, which gauge and unit give a flow.
-fn links(first: usize) -> impl Iterator<Item = (u8, usize, f64)> {
-    (1..).zip((first..first + 4).flat_map(|column| FLOWS.map(|unit| (column, unit)))).map(|(link, (column, unit))| (link, column, unit))
+/// Which gauge and unit give a flow, by number.
+fn links() -> impl Iterator<Item = (u8, usize, f64)> {
+    (0..).zip(GAUGES.flat_map(|column| FLOWS.map(|unit| (column, unit)))).map(|(link, (column, unit))| (link, column, unit))
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and below 2^53")]
-fn decimal(value: f64, scale: f64) -> Option<i64> {
+fn decimal(value: f64, decimals: u8) -> Option<i64> {
+    let scale = POWERS[usize::from(decimals)];
     let whole = (value * scale).round();
     // By way of the integer: it knows no negative zero.
     (whole.abs() <= EXACT_MAX && (whole as i64 as f64 / scale).to_bits() == value.to_bits()).then_some(whole as i64)
-}
-
-fn write(out: &mut Vec<u8>, columns: &[Vec<Cell>], guesses: &[Guess], readings: &[Vec<Cell>]) {
-    let places = places(&columns[CHANNEL]);
-    for (index, (column, guess)) in columns.iter().zip(guesses).enumerate() {
-        let kind = |cell: &Cell| match cell {
-            Cell::Null => 0,
-            Cell::Integer(_) => 1,
-            Cell::Real(_) => 2,
-        };
-        let first = column.first().map_or(0, kind);
-        if column.iter().all(|cell| kind(cell) == first) {
-            out.push(first);
-        } else {
-            out.push(3);
-            out.extend(column.iter().map(kind));
-        }
-        let difference = |(row, cell): (usize, &Cell)| match cell {
-            Cell::Integer(value) => {
-                let known = Known { columns: &columns[..index], own: &column[..row], readings };
-                Some(value.wrapping_sub(known.guess(*guess, row, places[row])))
-            }
-            Cell::Null | Cell::Real(_) => None,
-        };
-        let differences: Vec<i64> = column.iter().enumerate().filter_map(difference).collect();
-        if !differences.is_empty() {
-            // Registers count in steps of their resolution. None: every guess was right.
-            let step = differences.iter().fold(0, |step, difference| common_divisor(step, difference.unsigned_abs()));
-            put_number(out, step);
-            if step != 0 {
-                for difference in &differences {
-                    put_difference(out, difference.wrapping_div(step.cast_signed()));
-                }
-            }
-        }
-        write_reals(out, columns, index, *guess, &places);
-    }
-}
-
-fn write_reals(out: &mut Vec<u8>, columns: &[Vec<Cell>], index: usize, guess: Guess, places: &[Place]) {
-    let reals = || {
-        columns[index].iter().enumerate().filter_map(|(row, cell)| if let Cell::Real(value) = cell { Some((row, *value)) } else { None })
-    };
-    if reals().next().is_none() {
-        return;
-    }
-    if let Guess::Gauge(first) = guess {
-        for (row, value) in reals() {
-            let fits = |(_, column, unit): &(u8, usize, f64)| {
-                flow(columns[*column][row], *unit).is_some_and(|flow| flow.to_bits() == value.to_bits())
-            };
-            let link = links(first).find(fits).map_or(0, |(link, ..)| link);
-            out.push(link);
-            if link == 0 {
-                out.extend(value.to_le_bytes());
-            }
-        }
-        return;
-    }
-    let fits = |decimals: &u8| reals().all(|(_, value)| decimal(value, power(*decimals)).is_some());
-    let Some(decimals) = (0..=DECIMALS_MAX).find(fits) else {
-        out.push(AS_THEY_ARE);
-        reals().for_each(|(_, value)| out.extend(value.to_le_bytes()));
-        return;
-    };
-    out.push(decimals);
-    let mut wholes = vec![0; columns[index].len()];
-    for (row, value) in reals() {
-        wholes[row] = decimal(value, power(decimals)).unwrap_or(0); // All fit, as was just seen.
-        put_difference(out, wholes[row].wrapping_sub(places[row].before.map_or(0, |before| wholes[before])));
-    }
-}
-
-fn read(input: &mut Input, rows: usize, guesses: &[Guess], readings: &[Vec<Cell>]) -> Option<Columns> {
-    let mut columns: Columns = Vec::with_capacity(guesses.len());
-    let mut at: Vec<Place> = vec![Place::default(); rows];
-    for (index, guess) in guesses.iter().enumerate() {
-        let kinds = match input.byte()? {
-            3 => input.take(rows)?.to_vec(),
-            kind => vec![kind; rows],
-        };
-        let mut column = Vec::with_capacity(rows);
-        let step = if kinds.contains(&1) { input.number()?.cast_signed() } else { 0 };
-        for (row, kind) in kinds.iter().enumerate() {
-            column.push(match kind {
-                0 => Cell::Null,
-                1 => {
-                    let off = if step == 0 { 0 } else { input.difference()?.wrapping_mul(step) };
-                    let known = Known { columns: &columns, own: &column, readings };
-                    Cell::Integer(known.guess(*guess, row, at[row]).wrapping_add(off))
-                }
-                2 => Cell::Real(0.0),
-                _ => return None,
-            });
-        }
-        if index == CHANNEL {
-            at = places(&column);
-        }
-        if kinds.contains(&2) {
-            read_reals(input, &columns, &mut column, *guess, &at)?;
-        }
-        columns.push(column);
-    }
-    Some(columns)
-}
-
-fn read_reals(input: &mut Input, columns: &[Vec<Cell>], column: &mut [Cell], guess: Guess, places: &[Place]) -> Option<()> {
-    let decimals = if matches!(guess, Guess::Gauge(_)) { AS_THEY_ARE } else { input.byte()? };
-    let mut wholes = vec![0_i64; column.len()];
-    for row in 0..column.len() {
-        if !matches!(column[row], Cell::Real(_)) {
-            continue;
-        }
-        let value = match (guess, decimals) {
-            (Guess::Gauge(first), _) => match input.byte()? {
-                0 => input.real()?,
-                link => {
-                    let (_, gauge, unit) = links(first).find(|(known, ..)| *known == link)?;
-                    flow(columns[gauge][row], unit)?
-                }
-            },
-            (_, AS_THEY_ARE) => input.real()?,
-            (_, 0..=DECIMALS_MAX) => {
-                wholes[row] = places[row].before.map_or(0, |before| wholes[before]).wrapping_add(input.difference()?);
-                wholes[row] as f64 / power(decimals)
-            }
-            _ => return None,
-        };
-        column[row] = Cell::Real(value);
-    }
-    Some(())
-}
-
-fn power(decimals: u8) -> f64 {
-    POWERS[usize::from(decimals)]
 }
 
 fn common_divisor(mut one: u64, mut other: u64) -> u64 {
@@ -335,54 +346,6 @@ fn common_divisor(mut one: u64, mut other: u64) -> u64 {
         (one, other) = (other, one % other);
     }
     one
-}
-
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 128 {
-        out.push(number as u8 & 127 | 128);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-/// Small differences of either sign take few bytes.
-fn put_difference(out: &mut Vec<u8>, difference: i64) {
-    put_number(out, (difference << 1 ^ difference >> 63) as u64);
-}
-
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 127) << shift;
-            if byte < 128 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn difference(&mut self) -> Option<i64> {
-        let number = self.number()?;
-        Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
-    }
-
-    fn real(&mut self) -> Option<f64> {
-        Some(f64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
 }
 
 #[cfg(test)]

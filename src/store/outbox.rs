@@ -9,7 +9,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::batch::Batch;
-use super::{BUSY_MS, FILE_NAME, Store, StoreError, history, meta_text, series};
+use super::{BUSY_MS, FILE_NAME, Store, StoreError, meta_text, series, unpacked};
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::units::Millis;
 use crate::lines::{Field, Lines};
@@ -209,7 +209,7 @@ impl Outbox {
     pub fn open(folder: &Path) -> Result<Outbox, StoreError> {
         let connection = Connection::open(folder.join(FILE_NAME))?;
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-        history::equip(&connection)?;
+        unpacked::equip(&connection)?;
         // What is struck off and lost in a crash is delivered once more, so it need not wait for the disk.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         let zone = meta_text(&connection, "zone")?.unwrap_or_default();
@@ -338,7 +338,7 @@ impl Outbox {
         let Some((mut next, until)) = bounds else { return Ok(()) };
         let sql = "SELECT MIN(ts) FROM (SELECT MIN(ts) AS ts FROM reading_row WHERE ts >= ?1 AND ts <= ?2 \
                    UNION ALL SELECT ts FROM packed_reading WHERE ts >= ?1 AND ts <= ?2 AND block IN (block_of(?1), \
-                   (SELECT MIN(block) FROM packed_row WHERE block > block_of(?1) AND readings > 0)))";
+                   (SELECT MIN(day) FROM packed_row WHERE day > block_of(?1) AND readings > 0)))";
         let mut first = self.connection.prepare_cached(sql)?;
         while portion.lines.count < lines_max {
             let Some(from) = first.query_row([next, until], |row| row.get::<_, Option<i64>>(0))? else {

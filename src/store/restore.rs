@@ -244,7 +244,7 @@ impl Store {
                         SELECT r.ts, r.channel, r.value, r.seq, r.verdict, r.energy, r.flow, r.serial FROM moment CROSS JOIN reading_row r \
                         ON r.ts = moment.ts AND r.channel = ?3 WHERE moment.ts < ?2 \
                         UNION ALL SELECT ts, channel, value, seq, verdict, energy, flow, serial FROM packed_reading WHERE ts >= ?1 AND ts < ?2 AND channel = ?3 \
-                        AND block BETWEEN block_of(?1) AND block_of(?2) AND grp = group_of(?3)";
+                        AND block BETWEEN block_of(?1) AND block_of(?2)";
         let swaps =
             "SELECT ts, channel, closing, opening, seq, verdict, energy, serial FROM swap_row WHERE ts >= ?1 AND ts < ?2 AND channel = ?3";
         let mut marks = Vec::new();
@@ -264,8 +264,7 @@ impl Store {
 
     /// Length in minutes and quantity of one channel's interval so far.
     pub fn interval(&self, channel: RowId, start: Millis) -> Result<Option<(i64, Quantity)>, StoreError> {
-        let sql =
-            "SELECT minutes, quantity FROM every_interval WHERE ts = ?1 AND channel = ?2 AND block = block_of(?1) AND grp = group_of(?2)";
+        let sql = "SELECT minutes, quantity FROM every_interval WHERE ts = ?1 AND channel = ?2 AND block = block_of(?1)";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row(params![start.0, channel.0], |row| Ok((row.get(0)?, Quantity(row.get(1)?)))).optional()?)
     }

@@ -2,10 +2,10 @@
 -- for them every_reading and every_interval are those of history_views.sql. Another program sees here what is not packed.
 DROP VIEW IF EXISTS every_reading;
 CREATE VIEW every_reading AS
-SELECT ts, channel, value, seq, verdict, energy, flow, serial, g1, g2, g3, g4, ts / 10800000 AS block, channel / 48 AS grp FROM reading_row;
+SELECT ts, channel, value, seq, verdict, energy, flow, serial, g1, g2, g3, g4, ts / 86400000 AS block FROM reading_row;
 DROP VIEW IF EXISTS every_interval;
 CREATE VIEW every_interval AS
-SELECT ts, channel, minutes, quantity, assumed, estimated, parts, recorded_from, ts / 10800000 AS block, channel / 48 AS grp FROM interval_row;
+SELECT ts, channel, minutes, quantity, assumed, estimated, parts, recorded_from, ts / 86400000 AS block FROM interval_row;
 
 -- Residuals of meters and virtual meters are parts of what entities use (domain/tree.rs); no sum over entities has them.
 DROP VIEW IF EXISTS part_entity;
@@ -24,7 +24,7 @@ SELECT channel, CASE WHEN own_ts IS NULL OR (beside IS NOT NULL AND own_ts <= be
 FROM (
   SELECT c.id AS channel, l.ts AS own_ts, l.value AS own, h.ts AS beside_ts,
     (SELECT CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END
-      FROM every_reading r WHERE r.ts = h.ts AND r.channel = h.channel AND r.block = h.ts / 10800000 AND r.grp = h.channel / 48) AS beside
+      FROM every_reading r WHERE r.ts = h.ts AND r.channel = h.channel AND r.block = h.ts / 86400000) AS beside
   FROM channel_row c LEFT JOIN latest_row l ON l.channel = c.id LEFT JOIN latest_row h ON h.channel = c.host)
 WHERE own_ts IS NOT NULL OR beside IS NOT NULL;
 
@@ -39,10 +39,10 @@ FROM channel_row c LEFT JOIN newest n ON n.channel = c.id LEFT JOIN carrier_row 
 DROP VIEW IF EXISTS value_in_block;
 CREATE VIEW value_in_block AS
 SELECT r.ts, c.meter, c.item, CASE WHEN c.register THEN r.value / k.per_unit ELSE r.value END AS value, r.verdict, r.energy / k.per_unit AS energy, r.seq, r.block
-FROM every_reading r JOIN channel_row c ON c.id = r.channel AND r.grp = c.id / 48 LEFT JOIN carrier_row k ON k.id = c.carrier
+FROM every_reading r JOIN channel_row c ON c.id = r.channel LEFT JOIN carrier_row k ON k.id = c.carrier
 UNION ALL
 SELECT r.ts, c.meter, c.item, CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END AS value, NULL, NULL, r.seq, r.block
-FROM every_reading r JOIN channel_row c ON c.host = r.channel AND r.grp = c.host / 48
+FROM every_reading r JOIN channel_row c ON c.host = r.channel
 WHERE CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END IS NOT NULL;
 
 DROP VIEW IF EXISTS reading;
@@ -61,7 +61,7 @@ FROM value_in_block v;
 DROP VIEW IF EXISTS interval_of_meter;
 CREATE VIEW interval_of_meter AS
 SELECT i.ts, c.meter, c.item, c.entity, k.carrier, i.minutes, i.quantity, i.assumed, i.estimated, k.unit, k.per_unit, k.kwh_per_unit, i.block
-FROM every_interval i JOIN channel_row c ON c.id = i.channel AND i.grp = c.id / 48 JOIN carrier_row k ON k.id = c.carrier
+FROM every_interval i JOIN channel_row c ON c.id = i.channel JOIN carrier_row k ON k.id = c.carrier
 UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false;
 
 -- Energy of each meter and interval (minutes says how long it is: hourly history stays hourly).

@@ -22,9 +22,9 @@ impl Store {
         if let Some(feed) = &mut self.feed {
             feed.keep(&transaction, batch, calendar)?;
         }
-        history::thaw_for(&transaction, batch, self.packed_until)?;
+        history::thaw_for(&transaction, batch, &mut self.packing)?;
         let values = batch.marks.len() + batch.gauges.len();
-        self.written += batch.marks.len();
+        self.packing.wrote(batch.marks.len());
         readings::write(&transaction, batch, &mut self.alone)?;
         savings::weather_gauges(&transaction, batch)?;
         intervals(&transaction, batch)?;

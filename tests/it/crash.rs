@@ -24,7 +24,7 @@ fn a_collector_killed_twice_and_a_restarted_broker_lose_nothing() {
     let url = broker.url();
     let collector = packing(&zone, &data, &url);
     let arguments = ["run", "--zone", path(&zone), "--broker", &url, "--seed", "11", "--faults", "harsh", "--speed", "max"];
-    let arguments = [&arguments[..], &["--days", "2", "--truth", path(&truth)]].concat();
+    let arguments = [&arguments[..], &["--days", "3", "--truth", path(&truth)]].concat();
     let mut fleet = Fleet::spawn(&arguments, &folder.path().join("fleet.stderr"));
     let mut await_count = |of: &str, wanted: i64| {
         until(LONG, of, || {
@@ -32,7 +32,7 @@ fn a_collector_killed_twice_and_a_restarted_broker_lose_nothing() {
             stored(&data, of).filter(|seen| wanted <= *seen)
         })
     };
-    // Two days are about 75,000 readings.
+    // Three days are about 115,000 readings; the first is packed from the second evening on.
     await_count(READINGS, 15_000);
     collector.kill_9();
     let collector = packing(&zone, &data, &url);
@@ -40,7 +40,7 @@ fn a_collector_killed_twice_and_a_restarted_broker_lose_nothing() {
     await_count("SELECT COUNT(*) FROM packed_row", 20);
     collector.kill_9();
     let collector = packing(&zone, &data, &url);
-    await_count(READINGS, 60_000);
+    await_count(READINGS, 70_000);
     broker.stop();
     broker.start_again();
     fleet.finish();

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use nengtan::config::zone_folder;
 use nengtan::domain::units::Millis;
 use nengtan::engine::Engine;
-use nengtan::store::read::query as ask;
+use nengtan::store::read::{Cell, query as ask};
 use nengtan::store::{Store, StoreError, open_to_read};
 
 use crate::harness::ledger::query;
-use crate::harness::zone::{self, ZONE, meter, telemetry};
-use crate::harness::{folder, path, run, text};
+use crate::harness::zone::{self, Meter, ZONE, meter, telemetry};
+use crate::harness::{folder, path, repository, run, text};
 
 /// 2026-03-28 00:00 in Berlin, a day before its clocks go forward.
-const FROM_MS: i64 = 1_774_652_400_000;
-const QUARTER_MS: i64 = 900_000;
-const QUARTERS: i64 = 4 * 96;
+pub const FROM_MS: i64 = 1_774_652_400_000;
+pub const QUARTER_MS: i64 = 900_000;
+pub const QUARTERS: i64 = 4 * 96;
 const TICK_MS: i64 = 8 * QUARTER_MS;
 const METERS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -129,19 +129,24 @@ fn decimal(hundredths: u64) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
-struct Books {
-    zone: PathBuf,
-    data: PathBuf,
-    engine: Option<Engine>,
-    packs: bool,
-    packed: usize,
+pub struct Books {
+    pub zone: PathBuf,
+    pub data: PathBuf,
+    pub engine: Option<Engine>,
+    pub packs: bool,
+    pub packed: usize,
 }
 
 impl Books {
-    fn open(folder: &Path, name: &str, packs: bool) -> Books {
-        let zone = zone::write(folder, &METERS.map(meter), "");
+    pub fn open(folder: &Path, name: &str, packs: bool) -> Books {
+        Books::of(folder, name, packs, &METERS.map(meter))
+    }
+
+    pub fn of(folder: &Path, name: &str, packs: bool, meters: &[Meter]) -> Books {
+        let zone = zone::write(folder, meters, "");
         let head = std::fs::read_to_string(zone.join("zone.toml")).unwrap().replace("Asia/Shanghai", "Europe/Berlin");
-        std::fs::write(zone.join("zone.toml"), head).unwrap();
+        std::fs::write(zone.join("zone.toml"), head + "factors = \"my-factors.toml\"\n").unwrap();
+        write_factor(&zone, "0.6191");
         let mut books = Books { zone, data: folder.join(name), engine: None, packs, packed: 0 };
         books.start_again();
         books.clock(FROM_MS);
@@ -155,32 +160,41 @@ impl Books {
         self.engine = Some(engine);
     }
 
-    fn take(&mut self, (topic, payload): &Message) {
+    pub fn take(&mut self, (topic, payload): &Message) {
         self.engine.as_mut().unwrap().apply(topic, payload.as_bytes(), Millis(FROM_MS)).unwrap();
     }
 
-    fn clock(&mut self, at: i64) {
+    pub fn clock(&mut self, at: i64) {
         let next = at + TICK_MS;
         self.take(&(format!("nengtan/{ZONE}/clock"), format!(r#"{{"now":{at},"next":{next}}}"#)));
         let engine = self.engine.as_mut().unwrap();
         engine.commit().unwrap();
         engine.settle().unwrap();
-        while self.packs {
-            let packed = engine.tidy(true).unwrap();
-            self.packed += packed.readings;
-            if packed.readings + packed.intervals == 0 {
-                break;
-            }
-        }
+        while self.packs && self.pack_slice() > 0 {}
     }
 
-    fn rows(&self, table: &str) -> i64 {
+    /// Rows of a slice.
+    pub fn pack_slice(&mut self) -> usize {
+        let packed = self.engine.as_mut().unwrap().tidy(true).unwrap();
+        self.packed += packed.readings;
+        packed.rows()
+    }
+
+    pub fn rows(&self, table: &str) -> i64 {
         let ledger = open_to_read(&self.data).unwrap();
         ledger.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     }
 }
 
-fn dump(data: &Path) -> Vec<String> {
+/// The zone's factors, with another one for Shandong's electricity.
+fn write_factor(zone: &Path, factor: &str) {
+    let file = |name: &str| std::fs::read_to_string(repository(&format!("config/factors/{name}.toml"))).unwrap();
+    let factors = ["cn", "cn-fuels", "cn-coal", "cn-targets", "gwp"].map(file).join("\n");
+    assert!(factors.contains("CN-SD = 0.6191"));
+    std::fs::write(zone.join("my-factors.toml"), factors.replace("CN-SD = 0.6191", &format!("CN-SD = {factor}"))).unwrap();
+}
+
+pub fn dump(data: &Path) -> Vec<String> {
     let ledger = open_to_read(data).unwrap();
     let mut lines = Vec::new();
     for (view, columns) in ALL {
@@ -193,7 +207,7 @@ fn dump(data: &Path) -> Vec<String> {
     lines
 }
 
-fn assert_same(packed: &Path, plain: &Path, what: &str) {
+pub fn assert_same(packed: &Path, plain: &Path, what: &str) {
     let (packed, plain) = (dump(packed), dump(plain));
     let differs = packed.iter().zip(&plain).find(|(packed, plain)| packed != plain);
     assert_eq!(differs, None, "{what}");
@@ -202,7 +216,7 @@ fn assert_same(packed: &Path, plain: &Path, what: &str) {
 
 #[test]
 fn packed_history_and_late_readings_into_it_give_the_ledger_that_was_never_packed() {
-    for seed in [1, 2, 3] {
+    for seed in [1, 2] {
         let draws = &mut Draws(0x9E37_79B9_7F4A_7C15 ^ (seed << 20));
         let folder = folder();
         let mut both = [Books::open(folder.path(), "packed", true), Books::open(folder.path(), "plain", false)];
@@ -215,24 +229,34 @@ fn packed_history_and_late_readings_into_it_give_the_ledger_that_was_never_packe
             }
             if now + TICK_MS <= at {
                 now = at;
-                both.iter_mut().for_each(|books| books.clock(now));
+                for books in &mut both {
+                    books.clock(now);
+                }
             }
-            both.iter_mut().for_each(|books| books.take(&message));
+            for books in &mut both {
+                books.take(&message);
+            }
         }
         let end = FROM_MS + QUARTERS * QUARTER_MS;
-        both.iter_mut().for_each(|books| books.clock(end));
+        for books in &mut both {
+            books.clock(end);
+        }
         let [packed, plain] = &mut both;
         assert!(packed.packed > 1_000, "seed {seed}: {} readings are packed", packed.packed);
         assert_eq!(plain.rows("packed_row"), 0);
-        assert!(packed.rows("reading_row") * 2 < plain.rows("reading_row"), "seed {seed}");
+        assert!(packed.rows("reading_row") * 3 < plain.rows("reading_row") * 2, "seed {seed}: two of four days are rows");
         assert_same(&packed.data, &plain.data, &format!("seed {seed}, packed"));
         packed.start_again();
         plain.start_again();
         let of = i64::try_from(held_back.len()).unwrap();
         for (index, message) in (0_i64..).zip(held_back.iter().rev()) {
-            both.iter_mut().for_each(|books| books.take(message));
-            if index % 40 == 0 || index + 1 == of {
-                both.iter_mut().for_each(|books| books.clock(end + index * 1_000));
+            for books in &mut both {
+                books.take(message);
+            }
+            if index % 80 == 0 || index + 1 == of {
+                for books in &mut both {
+                    books.clock(end + index * 1_000);
+                }
                 let [packed, plain] = &both;
                 assert_same(&packed.data, &plain.data, &format!("seed {seed}, {} of {of} late ones", index + 1));
             }
@@ -240,8 +264,44 @@ fn packed_history_and_late_readings_into_it_give_the_ledger_that_was_never_packe
         let [packed, plain] = &both;
         let versions = packed.rows("interval_version_row");
         assert!(versions > 0, "seed {seed}: what closed intervals said is kept");
+        assert!(packed.rows("packed_row WHERE uneven") > 0 && packed.rows("packed_row WHERE NOT uneven") > 0, "seed {seed}");
         assert_outside(&packed.data, &plain.data);
+        for books in &mut both {
+            books.engine = None;
+        }
+        let [packed, plain] = &both;
+        assert_restated(packed, plain);
+        assert_goes_on_from_a_copy(folder.path(), packed, plain);
     }
+}
+
+fn assert_restated(packed: &Books, plain: &Books) {
+    let before = dump(&packed.data);
+    write_factor(&packed.zone, "0.7");
+    for books in [packed, plain] {
+        let output = run(&["restate", "--data", path(&books.data), "--zone", path(&books.zone), "--from", "2026-03-28"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert_same(&packed.data, &plain.data, "restated");
+    assert_ne!(dump(&packed.data), before);
+}
+
+fn assert_goes_on_from_a_copy(folder: &Path, packed: &Books, plain: &Books) {
+    let copied = [("packed-copy", packed), ("plain-copy", plain)].map(|(name, books)| {
+        let data = folder.join(name);
+        let output = run(&["backup", "--data", path(&books.data), "--to", path(&data)]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let mut copy = Books { zone: books.zone.clone(), data, engine: None, packs: books.packs, packed: 0 };
+        copy.start_again();
+        // Between two quarters of the first day.
+        let late = format!(r#"{{"meter":"M-b","at":{},"seq":9,"values":{{"active_power_kw":7.5}}}}"#, FROM_MS + 40 * QUARTER_MS + 420_000);
+        copy.take(&(telemetry("GW-1"), late));
+        copy.clock(FROM_MS + 2 * QUARTERS * QUARTER_MS);
+        copy
+    });
+    let [packed, plain] = &copied;
+    assert!(packed.rows("packed_row") > 10, "copied as it is");
+    assert_same(&packed.data, &plain.data, "the copies");
 }
 
 /// What commands give.
@@ -277,45 +337,49 @@ fn assert_outside(packed: &Path, plain: &Path) {
     assert!(packed == plain, "the exported readings differ");
 }
 
-fn four_days(folder: &Path) -> Books {
-    let mut books = Books::open(folder, "data", true);
+pub fn four_days(folder: &Path, packs: bool) -> Books {
+    let mut books = Books::open(folder, "data", packs);
     for (at, message) in messages(&mut Draws(5)) {
         books.clock(at);
         books.take(&message);
     }
     books.clock(FROM_MS + QUARTERS * QUARTER_MS);
-    assert!(books.packed > 1_000);
+    assert_eq!(books.packed > 1_000, packs);
     books
 }
 
 #[test]
 fn a_meters_day_and_a_range_of_time_open_their_chunks_only() {
     let folder = folder();
-    let books = four_days(folder.path());
+    let books = four_days(folder.path(), true);
     let ledger = open_to_read(&books.data).unwrap();
-    for (sql, index) in [
-        ("SELECT * FROM reading WHERE meter = 'M-a' AND ts >= 1 AND ts < 2", "packed_of_group (grp=?)"),
-        ("SELECT SUM(kwh) FROM meter_energy WHERE meter = 'M-a' AND ts >= 1 AND ts < 2", "packed_of_group (grp=?)"),
-        ("SELECT * FROM reading WHERE ts >= 1 AND ts < 2", "SCAN p"),
-        ("SELECT meter, SUM(kwh) FROM meter_energy WHERE ts >= 1 AND ts < 2 GROUP BY meter", "SCAN p"),
-        (
-            "SELECT ts, channel FROM every_interval WHERE ts >= 1 AND ts < 2 AND block BETWEEN block_of(1) AND block_of(2)",
-            "sqlite_autoindex_packed_row_1 (block>? AND block<?)",
-        ),
-        ("SELECT * FROM meter", "packed_of_group (grp=? AND block=?)"),
+    let chunks = "packed_row_1 (channel=?)";
+    let one = "packed_row_1 (channel=? AND day=?)";
+    let days = "packed_row_1 (ANY(channel) AND day>? AND day<?)";
+    let moments = "(day=? AND ts>? AND ts<?)";
+    for (sql, chunks, moments) in [
+        ("SELECT * FROM reading WHERE meter = 'M-a' AND ts >= 1 AND ts < 2", chunks, moments),
+        ("SELECT SUM(kwh) FROM meter_energy WHERE meter = 'M-a' AND ts >= 1 AND ts < 2", chunks, moments),
+        ("SELECT * FROM reading WHERE ts >= 1 AND ts < 2", "SCAN p", moments),
+        ("SELECT meter, SUM(kwh) FROM meter_energy WHERE ts >= 1 AND ts < 2 GROUP BY meter", "SCAN p", moments),
+        ("SELECT ts, channel FROM every_interval WHERE ts >= 1 AND ts < 2 AND block BETWEEN block_of(1) AND block_of(2)", days, moments),
+        ("SELECT * FROM meter", one, "(day=? AND ts=?)"),
     ] {
         let plan = ask(&ledger, &format!("EXPLAIN QUERY PLAN {sql}"), &[]).unwrap();
-        let steps: Vec<String> = plan.rows.iter().map(|row| format!("{:?}", row[3])).collect();
-        let over_packed: Vec<&String> =
-            steps.iter().filter(|step| step.contains(" p ") || step.contains(" p\"") || step.contains("packed")).collect();
-        assert!(!over_packed.is_empty() && over_packed.iter().all(|step| step.contains(index)), "{sql}: {steps:#?}");
+        let step = |row: &Vec<Cell>| if let Cell::Text(step) = &row[3] { format!("{step} ") } else { panic!("{row:?}") };
+        let steps: Vec<String> = plan.rows.iter().map(step).collect();
+        let of = |name: &str| steps.iter().filter(|step| step.contains(&format!("{name} ")) && !step.contains("BLOOM")).collect::<Vec<_>>();
+        for (table, wanted) in [("SEARCH p", chunks), ("SCAN p", chunks), ("SEARCH m", moments), ("SCAN m", moments)] {
+            assert!(of(table).iter().all(|step| step.contains(wanted)), "{sql}: {steps:#?}");
+        }
+        assert!(!of("SEARCH m").is_empty() && of("SEARCH p").len() + of("SCAN p").len() > 0, "{sql}: {steps:#?}");
     }
 }
 
 #[test]
 fn a_chunk_that_cannot_be_read_is_told() {
     let folder = folder();
-    let books = four_days(folder.path());
+    let books = four_days(folder.path(), true);
     drop(books.engine);
     let file = rusqlite::Connection::open(books.data.join("nengtan.sqlite")).unwrap();
     file.execute("UPDATE packed_row SET bytes = substr(bytes, 1, 40)", []).unwrap();
@@ -330,7 +394,7 @@ fn a_ledger_of_the_version_before_goes_on() {
     let data = folder.path().join("data");
     drop(Store::open(&data).unwrap());
     let file = rusqlite::Connection::open(data.join("nengtan.sqlite")).unwrap();
-    file.execute_batch("DROP TABLE packed_row; PRAGMA user_version = 4").unwrap();
+    file.execute_batch("DROP TABLE packed_row; DROP TABLE packed_moment; PRAGMA user_version = 4").unwrap();
     drop(file);
     assert!(matches!(open_to_read(&data), Err(StoreError::Version { seen: 4, .. })), "a reader adds no tables");
     drop(Store::open(&data).unwrap());

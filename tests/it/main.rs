@@ -32,6 +32,7 @@ mod operations;
 mod order;
 mod outage;
 mod own_generation;
+mod packing;
 mod parts;
 mod rank;
 mod readers;
