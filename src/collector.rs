@@ -306,7 +306,7 @@ impl Shell {
                         self.commit()?;
                         commit_at = None;
                     }
-                    self.engine.settle()?;
+                    self.engine.tidy(self.batch.pack)?;
                 }
                 _ = look.tick(), if self.job.is_none() => {
                     if self.engine.store().has_requests().map_err(EngineError::from)? {
@@ -356,7 +356,7 @@ impl Shell {
         self.committed.extend(self.unacknowledged.drain(..));
         self.tell(effects);
         self.send();
-        Ok(())
+        self.engine.keep_packed(self.batch.pack).map(drop).map_err(CollectError::from)
     }
 
     /// A slice of the job; the batch is committed.

@@ -187,7 +187,8 @@ impl From<StoreError> for CliError {
             | StoreError::Sqlite(_)
             | StoreError::Damaged(_)
             | StoreError::Outbox { .. }
-            | StoreError::Overflow { .. } => CliError::Failure(error.into()),
+            | StoreError::Overflow { .. }
+            | StoreError::Chunk { .. } => CliError::Failure(error.into()),
         }
     }
 }

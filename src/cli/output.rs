@@ -404,7 +404,7 @@ mod tests {
         table.rows.push(vec!["E-1".into(), "a works".into(), Cell::Real(20_000.0), Cell::Real(1_000.0), Cell::Real(0.1), "claimed".into()]);
         let first = ["entity", "saved_kwh", "status"];
         assert_eq!(fitted(&table, &first, 100).1, [""; 0]);
-        assert_eq!(fitted(&table, &first, 50).1, ["baseline_kwh", "cv_rmse"]);
+        assert_eq!(fitted(&table, &first, 40).1, ["baseline_kwh", "cv_rmse"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::source_text;
 use super::toml_table::{TomlFile, line_of_key};
 
 const DEFAULTS: &str = include_str!("../../config/nengtan.toml");
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "zone",
     "data",
     "broker.url",
@@ -31,6 +31,7 @@ const KEYS: [&str; 21] = [
     "broker.window",
     "batch.messages",
     "batch.ms",
+    "batch.pack",
     "influx.url",
     "influx.org",
     "influx.bucket",
@@ -42,6 +43,7 @@ const KEYS: [&str; 21] = [
 ];
 /// The environment's variable with the token of `InfluxDB`.
 const TOKEN_VARIABLE: &str = "INFLUX_TOKEN";
+const YES_NO: [&str; 2] = ["yes", "no"];
 const LOG_FORMATS: [&str; 2] = ["text", "json"];
 const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 const MQTT_VERSIONS: [&str; 2] = ["3", "5"];
@@ -68,6 +70,8 @@ pub struct Settings {
 pub struct BatchLimits {
     pub messages: u16,
     pub ms: u16,
+    /// Whether history is packed between batches.
+    pub pack: bool,
 }
 
 impl Settings {
@@ -175,6 +179,7 @@ impl Reader {
         let broker = self.broker();
         let messages = self.number("batch.messages", 1, u16::MAX);
         let ms = self.number("batch.ms", 1, 1_000);
+        let pack = self.chosen("batch.pack", &YES_NO);
         let level = self.chosen("log.level", &LOG_LEVELS);
         let influx = self.influx();
         let http = self.http();
@@ -184,7 +189,7 @@ impl Reader {
                 zone: zone?,
                 data: data?,
                 broker: broker?,
-                batch: BatchLimits { messages: messages?, ms: ms? },
+                batch: BatchLimits { messages: messages?, ms: ms?, pack: pack? == "yes" },
                 influx,
                 http,
                 log_level: level?,
@@ -286,7 +291,7 @@ mod tests {
     fn the_repositorys_file_is_the_default() {
         let settings = Settings::load_from(None, &[], Some(HashMap::new())).unwrap();
         assert_eq!((settings.broker.host.as_str(), settings.broker.port, settings.broker.window), ("127.0.0.1", 1883, 1000));
-        assert_eq!(settings.batch, BatchLimits { messages: 500, ms: 30 });
+        assert_eq!(settings.batch, BatchLimits { messages: 500, ms: 30, pack: false });
         assert_eq!(settings.broker.login, None);
     }
 

@@ -35,6 +35,7 @@ use crate::domain::zone::{ClockMode, Zone};
 use crate::ledger::window::Changes;
 use crate::lines::Field;
 use crate::store::batch::{Batch, DeadLetter, Place, RowId};
+use crate::store::history::Packed;
 use crate::store::{Store, StoreError};
 use crate::wire::decode::{self, Message};
 use channel::{Grid, RegisterChannel};
@@ -274,6 +275,19 @@ impl Engine {
         self.told = false;
         effects.commands = self.regulate(ticks)?;
         Ok(effects)
+    }
+
+    /// Packs some of the history that is old enough, in proportion to what was committed; nothing of what anybody sees changes.
+    pub fn keep_packed(&mut self, wanted: bool) -> Result<Packed, EngineError> {
+        let now = self.now(self.wall);
+        Ok(if wanted { self.store.keep_packed(now)? } else { Packed::default() })
+    }
+
+    /// What is done now and then: newest values for readers and, where it is wanted, a slice of history packed.
+    pub fn tidy(&mut self, pack: bool) -> Result<Packed, EngineError> {
+        self.settle()?;
+        let now = self.now(self.wall);
+        Ok(if pack { self.store.pack(now)? } else { Packed::default() })
     }
 
     /// Brings the newest values that readers see up to date.

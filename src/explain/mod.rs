@@ -164,8 +164,8 @@ fn carrier(ledger: &Connection, wanted: &mut Resolved, of: (i64, Book), at: Mill
 const AROUND: &str = "FROM (SELECT channel, entity, sign, bought FROM share_row WHERE ?5 IS NULL OR recorded_from <= ?5 \
     UNION ALL SELECT channel, entity, sign, bought FROM share_version_row WHERE recorded_from <= ?5 AND ?5 < recorded_to) s \
     JOIN channel_row c ON c.id = s.channel JOIN ( \
-    SELECT ts, channel, minutes, quantity, assumed, estimated, recorded_from, NULL AS recorded_to FROM interval_row \
-    WHERE ts >= ?3 AND ts < ?4 AND (?5 IS NULL OR recorded_from <= ?5) \
+    SELECT ts, channel, minutes, quantity, assumed, estimated, recorded_from, NULL AS recorded_to FROM every_interval \
+    WHERE ts >= ?3 AND ts < ?4 AND block BETWEEN block_of(?3) AND block_of(?4) AND (?5 IS NULL OR recorded_from <= ?5) \
     UNION ALL SELECT ts, channel, minutes, quantity, assumed, estimated, recorded_from, recorded_to FROM interval_version_row \
     WHERE ts >= ?3 AND ts < ?4 AND recorded_from <= ?5 AND ?5 < recorded_to) i ON i.channel = s.channel \
     WHERE s.entity = ?1 AND c.carrier = ?2 AND (?5 IS NULL OR i.ts + i.minutes * 60000 <= ?5)";

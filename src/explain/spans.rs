@@ -34,7 +34,7 @@ struct Good {
 
 /// Marks of a channel that bound spans; a swap comes before a reading of the same moment.
 const GOOD_READINGS: &str =
-    "SELECT ts, value, value, verdict, energy, 1 FROM reading_row WHERE channel = ?1 AND verdict & 15 NOT IN (0, 9, 10)";
+    "SELECT ts, value, value, verdict, energy, 1 FROM every_reading WHERE channel = ?1 AND verdict & 15 NOT IN (0, 9, 10)";
 const SWAPS: &str = "SELECT ts, closing, opening, verdict, energy, 0 FROM swap_row WHERE channel = ?1";
 
 /// The spans that have a part in an interval, in order.

@@ -87,7 +87,8 @@ fn sub_meters(ledger: &Connection) -> Result<Vec<SubMeter>, RankError> {
 fn means(ledger: &Connection, period: Span) -> Result<FxHashMap<i64, f64>, RankError> {
     let [from, to] = bounds(period);
     let hours = period.ms() as f64 / HOUR_MS as f64;
-    let sql = "SELECT channel, TOTAL(quantity) FROM interval_row WHERE ts >= ?1 AND ts < ?2 GROUP BY channel";
+    let sql = "SELECT channel, TOTAL(quantity) FROM every_interval WHERE ts >= ?1 AND ts < ?2 \
+               AND block BETWEEN block_of(?1) AND block_of(?2) GROUP BY channel";
     let mut statement = ledger.prepare(sql)?;
     let rows = statement.query_map(params![from, to], |row| Ok((row.get(0)?, row.get::<_, f64>(1)? / hours)))?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -135,9 +135,12 @@ pub struct Handed {
 
 /// Exports of own generation: what leaves an entity (or the zone) and carries no carbon, and which entity above it gets it.
 pub fn handed_on(ledger: &Connection, (from, to): (Millis, Millis)) -> Result<Vec<Handed>, ShowError> {
-    let sql = "SELECT s.channel, s.entity, s.sign < 0, SUM(i.quantity * abs(s.sign)) FROM share_row s JOIN channel_row c ON c.id = s.channel \
-               JOIN interval_row i ON i.channel = s.channel \
-               WHERE c.direction = 'export' AND c.carrier = 0 AND s.bought = 0 AND i.ts >= ?1 AND i.ts < ?2 GROUP BY s.channel, s.entity";
+    // Rows first, sums around them, and a second half that is empty: only so are packed rows read channel by channel.
+    let sql = "SELECT channel, entity, gives, SUM(wh) FROM ( \
+               SELECT s.channel, s.entity, s.sign < 0 AS gives, i.quantity * abs(s.sign) AS wh FROM share_row s JOIN channel_row c ON c.id = s.channel \
+               JOIN every_interval i ON i.channel = s.channel \
+               WHERE c.direction = 'export' AND c.carrier = 0 AND s.bought = 0 AND i.ts >= ?1 AND i.ts < ?2 \
+               AND i.block BETWEEN block_of(?1) AND block_of(?2) UNION ALL SELECT NULL, NULL, NULL, NULL WHERE false) GROUP BY channel, entity";
     let mut statement = ledger.prepare_cached(sql)?;
     let rows = statement.query_map(params![from.0, to.0], |row| {
         Ok(Handed { channel: row.get(0)?, entity: row.get(1)?, gives: row.get(2)?, wh: row.get::<_, i64>(3)?.into() })

@@ -107,8 +107,8 @@ pub fn allocation(ledger: &Connection, selection: &Selection, by: By) -> Result<
 fn parts(ledger: &Connection, wanted: &Resolved) -> Result<Vec<Part>, ShowError> {
     let periods = periods(ledger)?;
     let (factors, prices) = (known::factors(ledger, wanted)?, known::prices(ledger, wanted)?);
-    let sql = "SELECT i.ts, i.minutes, c.meter, c.carrier, i.quantity, i.assumed + i.estimated FROM interval_row i JOIN channel_row c ON c.id = i.channel \
-               WHERE i.ts >= ?1 AND i.ts < ?2 AND c.direction = 'import' AND c.meter IN (SELECT meter FROM allocation_row)";
+    let sql = "SELECT i.ts, i.minutes, c.meter, c.carrier, i.quantity, i.assumed + i.estimated FROM every_interval i JOIN channel_row c ON c.id = i.channel \
+               WHERE i.ts >= ?1 AND i.ts < ?2 AND i.block BETWEEN block_of(?1) AND block_of(?2) AND c.direction = 'import' AND c.meter IN (SELECT meter FROM allocation_row)";
     let mut statement = ledger.prepare(sql)?;
     let (from, to) = (wanted.from.map_or(i64::MIN, |from| from.0), wanted.to.map_or(i64::MAX, |to| to.0));
     let mut rows = statement.query(params![from, to])?;

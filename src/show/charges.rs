@@ -102,7 +102,8 @@ fn power_factors(ledger: &Connection, metered: &FxHashMap<i64, (usize, Vec<i64>)
     if metered.is_empty() {
         return Ok(FxHashMap::default());
     }
-    let sql = "SELECT channel, energy, g1, g2, g3, g4 FROM reading_row WHERE ts > ?1 AND ts <= ?2 AND energy > 0 ORDER BY ts, channel";
+    let sql = "SELECT channel, energy, g1, g2, g3, g4 FROM every_reading WHERE ts > ?1 AND ts <= ?2 \
+               AND block BETWEEN block_of(?1) AND block_of(?2) AND energy > 0 ORDER BY ts, channel";
     let mut statement = ledger.prepare_cached(sql)?;
     let mut rows = statement.query(params![month.start.0, month.end.0])?;
     while let Some(row) = rows.next()? {

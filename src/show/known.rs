@@ -28,11 +28,11 @@ pub struct EntityInterval {
 }
 
 const NOW: &str = "SELECT i.ts, i.minutes, s.entity, c.carrier, SUM(i.quantity * s.sign), SUM(i.quantity * s.bought), SUM(i.quantity * abs(s.sign)), \
-    SUM(i.assumed * abs(s.sign)), SUM(i.estimated * abs(s.sign)) FROM interval_row i JOIN channel_row c ON c.id = i.channel \
-    JOIN share_row s ON s.channel = i.channel WHERE i.ts >= ?1 AND i.ts < ?2 AND ?3 IS NULL GROUP BY i.ts, i.minutes, s.entity, c.carrier";
+    SUM(i.assumed * abs(s.sign)), SUM(i.estimated * abs(s.sign)) FROM every_interval i JOIN channel_row c ON c.id = i.channel \
+    JOIN share_row s ON s.channel = i.channel WHERE i.ts >= ?1 AND i.ts < ?2 AND i.block BETWEEN block_of(?1) AND block_of(?2) AND ?3 IS NULL GROUP BY i.ts, i.minutes, s.entity, c.carrier";
 
 const KNOWN: &str = "WITH i AS (\
-    SELECT ts, channel, minutes, quantity, assumed, estimated FROM interval_row WHERE ts >= ?1 AND ts < ?2 AND recorded_from <= ?3 \
+    SELECT ts, channel, minutes, quantity, assumed, estimated FROM every_interval WHERE ts >= ?1 AND ts < ?2 AND block BETWEEN block_of(?1) AND block_of(?2) AND recorded_from <= ?3 \
     UNION ALL SELECT ts, channel, minutes, quantity, assumed, estimated FROM interval_version_row WHERE ts >= ?1 AND ts < ?2 \
     AND recorded_from <= ?3 AND ?3 < recorded_to), \
     s AS (SELECT channel, entity, sign, bought FROM share_row WHERE recorded_from <= ?3 \
@@ -42,11 +42,11 @@ const KNOWN: &str = "WITH i AS (\
     JOIN s ON s.channel = i.channel WHERE i.ts + i.minutes * 60000 <= ?3 GROUP BY i.ts, i.minutes, s.entity, c.carrier";
 
 const NOW_METERS: &str = "SELECT i.ts, i.minutes, i.channel, c.carrier, i.quantity, i.quantity, i.quantity, i.assumed, i.estimated \
-    FROM interval_row i JOIN channel_row c ON c.id = i.channel WHERE i.ts >= ?1 AND i.ts < ?2 AND ?3 IS NULL \
+    FROM every_interval i JOIN channel_row c ON c.id = i.channel WHERE i.ts >= ?1 AND i.ts < ?2 AND i.block BETWEEN block_of(?1) AND block_of(?2) AND ?3 IS NULL \
     AND c.carrier = 0 AND c.level = 'entry' AND c.direction = 'import'";
 
 const KNOWN_METERS: &str = "SELECT i.ts, i.minutes, i.channel, c.carrier, i.quantity, i.quantity, i.quantity, i.assumed, i.estimated FROM (\
-    SELECT ts, channel, minutes, quantity, assumed, estimated FROM interval_row WHERE ts >= ?1 AND ts < ?2 AND recorded_from <= ?3 \
+    SELECT ts, channel, minutes, quantity, assumed, estimated FROM every_interval WHERE ts >= ?1 AND ts < ?2 AND block BETWEEN block_of(?1) AND block_of(?2) AND recorded_from <= ?3 \
     UNION ALL SELECT ts, channel, minutes, quantity, assumed, estimated FROM interval_version_row WHERE ts >= ?1 AND ts < ?2 \
     AND recorded_from <= ?3 AND ?3 < recorded_to) i JOIN channel_row c ON c.id = i.channel \
     WHERE i.ts + i.minutes * 60000 <= ?3 AND c.carrier = 0 AND c.level = 'entry' AND c.direction = 'import'";

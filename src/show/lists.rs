@@ -84,7 +84,8 @@ pub fn quality(ledger: &Connection, selection: &Selection) -> Result<Table, Show
          ambiguous, measured_share, assumed_share, estimated_share FROM (SELECT c.meter, c.item, c.entity, MIN(r.ts) AS first_ts, \
          MAX(r.ts) AS last_ts, COUNT(*) AS readings, {classes}, \
          SUM(r.verdict & 64 <> 0) AS ambiguous, {} AS measured_share, {} AS assumed_share, {} AS estimated_share \
-         FROM reading_row r JOIN channel_row c ON c.id = r.channel WHERE r.verdict IS NOT NULL AND r.ts >= ?1 AND r.ts < ?2{restricted} \
+         FROM every_reading r JOIN channel_row c ON c.id = r.channel WHERE r.verdict IS NOT NULL AND r.ts >= ?1 AND r.ts < ?2 \
+         AND r.block BETWEEN block_of(?1) AND block_of(?2){restricted} \
          GROUP BY r.channel) ORDER BY meter, item",
         share(0),
         share(1),

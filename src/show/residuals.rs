@@ -136,9 +136,9 @@ fn nodes(
     }
     let sql = "SELECT i.ts, i.minutes, n.node, c.carrier, SUM(i.quantity * n.sign), SUM(i.quantity * n.own), \
                SUM(i.quantity * abs(n.sign)), SUM((i.assumed + i.estimated) * abs(n.sign)), SUM(i.quantity * COALESCE(s.bought, 0)) \
-               FROM interval_row i JOIN node_row n ON n.channel = i.channel JOIN channel_row c ON c.id = i.channel \
+               FROM every_interval i JOIN node_row n ON n.channel = i.channel JOIN channel_row c ON c.id = i.channel \
                LEFT JOIN part_entity p ON p.entity = n.node || '-residual' LEFT JOIN share_row s ON s.channel = i.channel AND s.entity = p.id \
-               WHERE i.ts >= ?1 AND i.ts < ?2 GROUP BY i.ts, i.minutes, n.node, c.carrier";
+               WHERE i.ts >= ?1 AND i.ts < ?2 AND i.block BETWEEN block_of(?1) AND block_of(?2) GROUP BY i.ts, i.minutes, n.node, c.carrier";
     let mut statement = ledger.prepare(sql)?;
     let (from, to) = bounds(wanted);
     let mut rows = statement.query(params![from, to])?;
@@ -174,11 +174,11 @@ fn amounts(row: &Row) -> Result<[i128; 4], rusqlite::Error> {
 fn transformations(ledger: &Connection, wanted: &mut Resolved, by: By, coal: &InForce<i64>) -> Result<BTreeMap<Key, Sums>, ShowError> {
     let sql = "WITH makers AS (SELECT DISTINCT e.id FROM channel_row c JOIN entity_row e ON e.entity = c.entity WHERE c.direction = 'made' AND c.boundary) \
                SELECT i.ts, i.minutes, s.entity, c.carrier, SUM(i.quantity * s.sign), 0, SUM(i.quantity * abs(s.sign)), SUM((i.assumed + i.estimated) * abs(s.sign)) \
-               FROM interval_row i JOIN share_row s ON s.channel = i.channel JOIN channel_row c ON c.id = i.channel \
-               WHERE i.ts >= ?1 AND i.ts < ?2 AND s.entity IN makers AND c.carrier <> 4 GROUP BY i.ts, i.minutes, s.entity, c.carrier \
+               FROM every_interval i JOIN share_row s ON s.channel = i.channel JOIN channel_row c ON c.id = i.channel \
+               WHERE i.ts >= ?1 AND i.ts < ?2 AND i.block BETWEEN block_of(?1) AND block_of(?2) AND s.entity IN makers AND c.carrier <> 4 GROUP BY i.ts, i.minutes, s.entity, c.carrier \
                UNION ALL SELECT i.ts, i.minutes, e.id, c.carrier, -SUM(i.quantity), 0, SUM(i.quantity), SUM(i.assumed + i.estimated) \
-               FROM interval_row i JOIN channel_row c ON c.id = i.channel JOIN entity_row e ON e.entity = c.entity \
-               WHERE i.ts >= ?1 AND i.ts < ?2 AND c.direction = 'made' AND c.boundary GROUP BY i.ts, i.minutes, e.id, c.carrier";
+               FROM every_interval i JOIN channel_row c ON c.id = i.channel JOIN entity_row e ON e.entity = c.entity \
+               WHERE i.ts >= ?1 AND i.ts < ?2 AND i.block BETWEEN block_of(?1) AND block_of(?2) AND c.direction = 'made' AND c.boundary GROUP BY i.ts, i.minutes, e.id, c.carrier";
     let mut statement = ledger.prepare(sql)?;
     let (from, to) = bounds(wanted);
     let mut rows = statement.query(params![from, to])?;

@@ -5,7 +5,7 @@ DROP VIEW IF EXISTS entity_interval;
 CREATE VIEW entity_interval AS
 SELECT i.ts, i.minutes, s.entity AS entity_id, c.carrier AS carrier_id, SUM(i.quantity * s.sign) AS quantity, SUM(i.quantity * s.bought) AS bought,
   SUM(i.quantity * abs(s.sign)) AS gross, SUM(i.assumed * abs(s.sign)) AS assumed, SUM(i.estimated * abs(s.sign)) AS estimated
-FROM interval_row i JOIN channel_row c ON c.id = i.channel JOIN share_row s ON s.channel = i.channel GROUP BY i.ts, i.minutes, s.entity, c.carrier;
+FROM every_interval i JOIN channel_row c ON c.id = i.channel JOIN share_row s ON s.channel = i.channel GROUP BY i.ts, i.minutes, s.entity, c.carrier;
 
 DROP VIEW IF EXISTS energy_interval;
 CREATE VIEW energy_interval AS

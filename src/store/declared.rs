@@ -40,7 +40,9 @@ impl Known {
         let Known { table, versions, key, columns } = self;
         connection.execute_batch(&format!("DROP TABLE IF EXISTS temp.before; CREATE TEMP TABLE before AS SELECT * FROM {table}"))?;
         change()?;
-        let has_data: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM interval_row)", [], |row| row.get(0))?;
+        let has_data: bool =
+            connection
+                .query_row("SELECT EXISTS (SELECT 1 FROM interval_row) OR EXISTS (SELECT 1 FROM packed_row)", [], |row| row.get(0))?;
         let now = if has_data { now.0.max(0) } else { 0 };
         let differs = |one: &str, other: &str| {
             format!("({key}) IN (SELECT {key} FROM (SELECT {columns} FROM {one} EXCEPT SELECT {columns} FROM {other}))")

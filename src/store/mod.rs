@@ -7,7 +7,10 @@ pub mod accounts;
 pub mod alerts;
 pub mod backup;
 pub mod batch;
+mod bits;
+mod chunk;
 mod declared;
+pub mod history;
 mod latest;
 pub mod named;
 mod on_record;
@@ -24,6 +27,7 @@ pub mod savings;
 pub mod scale;
 mod series;
 mod tree;
+mod unpacked;
 mod write;
 
 use std::fs::File;
@@ -33,7 +37,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use rustc_hash::FxHashSet;
 
 /// Grows whenever a table changes its meaning.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
+/// A ledger of this version lacks tables only, which are added when a collector opens it.
+const UPGRADED_VERSION: i64 = 4;
 /// The store's file in the data folder.
 pub const FILE_NAME: &str = "nengtan.sqlite";
 const LOCK_NAME: &str = "lock";
@@ -78,6 +84,8 @@ pub enum StoreError {
     Occupied { file: PathBuf },
     #[error("store: a row of the outbox cannot be read ({cause}); check the disk")]
     Outbox { cause: String },
+    #[error("store: the packed rows of channel {channel}, day {day} since 1970, cannot be read; check the disk, or go back to a backup")]
+    Chunk { channel: u32, day: i64 },
     #[error("store: {what} of {key} does not fit 64 bits; split the zone, or check the ratings in meters.csv")]
     Overflow { what: &'static str, key: String },
 }
@@ -98,6 +106,7 @@ pub struct Store {
     /// Gauges whose new values get rows of their own, see [`readings`].
     alone: FxHashSet<batch::RowId>,
     unsettled: latest::Unsettled,
+    packing: history::Packing,
     /// None while no outbox is configured.
     feed: Option<outbox::Feed>,
     /// Dropped last: the file is closed before another writer may come.
@@ -137,38 +146,16 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut store =
-            Store { connection, alone: FxHashSet::default(), unsettled: latest::Unsettled::default(), feed: None, _lock: FolderLock(lock) };
-        store.migrate(&file)?;
+        migrate(&mut connection, &file)?;
+        unpacked::equip(&connection)?;
+        let packing = history::Packing::of(&connection)?;
+        let (alone, unsettled) = (FxHashSet::default(), latest::Unsettled::default());
+        let mut store = Store { connection, alone, unsettled, packing, feed: None, _lock: FolderLock(lock) };
         store.alone = readings::alone(&store.connection)?;
         store.unsettled = latest::left_behind(&store.connection)?;
         store.settle()?;
         store.feed = outbox::feed(&store.connection)?;
         Ok(store)
-    }
-
-    fn migrate(&mut self, file: &Path) -> Result<(), StoreError> {
-        let version: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let transaction = self.connection.transaction()?;
-        match version {
-            0 => {
-                transaction.execute_batch(include_str!("schema.sql"))?;
-                transaction.execute_batch(include_str!("declared.sql"))?;
-                transaction.execute_batch(include_str!("savings.sql"))?;
-                transaction.execute_batch(include_str!("accounts.sql"))?;
-                transaction.execute_batch(include_str!("outbox.sql"))?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            }
-            SCHEMA_VERSION => {}
-            seen => return Err(StoreError::Version { file: file.to_owned(), seen }),
-        }
-        transaction.execute_batch(include_str!("views.sql"))?;
-        transaction.execute_batch(include_str!("scale.sql"))?;
-        transaction.execute_batch(include_str!("regulation.sql"))?;
-        transaction.execute_batch(include_str!("savings_views.sql"))?;
-        transaction.execute_batch(include_str!("accounts_views.sql"))?;
-        transaction.commit()?;
-        Ok(())
     }
 
     /// The text kept under `key`, or what `make` gives, kept from now on.
@@ -180,6 +167,32 @@ impl Store {
         self.connection.execute("INSERT INTO meta VALUES (?1, ?2)", params![key, text])?;
         Ok(text)
     }
+}
+
+fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let transaction = connection.transaction()?;
+    match version {
+        0 => {
+            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.execute_batch(include_str!("declared.sql"))?;
+            transaction.execute_batch(include_str!("savings.sql"))?;
+            transaction.execute_batch(include_str!("accounts.sql"))?;
+            transaction.execute_batch(include_str!("outbox.sql"))?;
+            transaction.execute_batch(include_str!("packed.sql"))?;
+        }
+        UPGRADED_VERSION => transaction.execute_batch(include_str!("packed.sql"))?,
+        SCHEMA_VERSION => {}
+        seen => return Err(StoreError::Version { file: file.to_owned(), seen }),
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.execute_batch(include_str!("views.sql"))?;
+    transaction.execute_batch(include_str!("scale.sql"))?;
+    transaction.execute_batch(include_str!("regulation.sql"))?;
+    transaction.execute_batch(include_str!("savings_views.sql"))?;
+    transaction.execute_batch(include_str!("accounts_views.sql"))?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Opens a folder's ledger for reading; any number of processes may, while a collector writes.
@@ -197,6 +210,8 @@ pub fn open_to_read(folder: &Path) -> Result<Connection, StoreError> {
     if seen != SCHEMA_VERSION {
         return Err(StoreError::Version { file, seen });
     }
+    unpacked::equip(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
@@ -204,7 +219,6 @@ pub fn open_to_read(folder: &Path) -> Result<Connection, StoreError> {
 fn opened(file: &Path, flags: OpenFlags) -> Result<(Connection, i64), rusqlite::Error> {
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
-    connection.pragma_update(None, "query_only", true)?;
     let seen = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok((connection, seen))
 }

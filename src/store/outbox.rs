@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::batch::Batch;
-use super::{BUSY_MS, FILE_NAME, Store, StoreError, meta_text, series};
+use super::{BUSY_MS, FILE_NAME, Store, StoreError, meta_text, series, unpacked};
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::units::Millis;
 use crate::lines::{Field, Lines};
@@ -121,8 +121,8 @@ impl Store {
         if let Some(target) = target {
             transaction.execute("INSERT INTO meta VALUES ('outbox_target', ?1)", [target])?;
             transaction.execute(
-                "INSERT INTO meta SELECT 'outbox_fill_next', MIN(ts) FROM reading_row HAVING MIN(ts) IS NOT NULL \
-                 UNION ALL SELECT 'outbox_fill_until', MAX(ts) FROM reading_row HAVING MAX(ts) IS NOT NULL",
+                "INSERT INTO meta SELECT 'outbox_fill_next', first FROM reading_range WHERE first IS NOT NULL \
+                 UNION ALL SELECT 'outbox_fill_until', last FROM reading_range WHERE last IS NOT NULL",
                 [],
             )?;
             all_hours(&transaction, 0)?;
@@ -210,6 +210,7 @@ impl Outbox {
     pub fn open(folder: &Path) -> Result<Outbox, StoreError> {
         let connection = Connection::open(folder.join(FILE_NAME))?;
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        unpacked::equip(&connection)?;
         // What is struck off and lost in a crash is delivered once more, so it need not wait for the disk.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         // Without it a statement is planned anew for each value that it is asked with, which costs more than to run it.
@@ -301,7 +302,9 @@ impl Outbox {
     fn take_readings(&self, portion: &mut Portion, lines_max: u32) -> Result<(), StoreError> {
         let room = lines_max.saturating_sub(portion.lines.count);
         let mut keys = self.connection.prepare_cached("SELECT ts, meter, stamp FROM outbox_reading LIMIT ?1")?;
-        let mut items = self.connection.prepare_cached("SELECT item, value FROM reading WHERE ts = ?1 AND meter = ?2")?;
+        let mut items = self
+            .connection
+            .prepare_cached("SELECT item, value FROM value_in_block WHERE ts = ?1 AND meter = ?2 AND block = block_of(?1)")?;
         let mut rows = keys.query([room])?;
         while let Some(row) = rows.next()? {
             let (ts, meter, stamp): (i64, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -336,7 +339,10 @@ impl Outbox {
         let bounds = "SELECT n.value, u.value FROM meta n JOIN meta u ON u.key = 'outbox_fill_until' WHERE n.key = 'outbox_fill_next'";
         let bounds: Option<(i64, i64)> = self.connection.query_row(bounds, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((mut next, until)) = bounds else { return Ok(()) };
-        let mut first = self.connection.prepare_cached("SELECT MIN(ts) FROM reading_row WHERE ts >= ?1 AND ts <= ?2")?;
+        let sql = "SELECT MIN(ts) FROM (SELECT MIN(ts) AS ts FROM reading_row WHERE ts >= ?1 AND ts <= ?2 \
+                   UNION ALL SELECT ts FROM packed_reading WHERE ts >= ?1 AND ts <= ?2 AND block IN (block_of(?1), \
+                   (SELECT MIN(day) FROM packed_row WHERE day > block_of(?1) AND readings > 0)))";
+        let mut first = self.connection.prepare_cached(sql)?;
         while portion.lines.count < lines_max {
             let Some(from) = first.query_row([next, until], |row| row.get::<_, Option<i64>>(0))? else {
                 portion.filled = Some(Filled { next, complete: true });
@@ -351,7 +357,8 @@ impl Outbox {
 
     /// All readings from a moment to another, the later one exclusive.
     fn take_window(&self, lines: &mut Lines, from: i64, before: i64) -> Result<(), StoreError> {
-        let sql = "SELECT ts, meter, item, value FROM reading WHERE ts >= ?1 AND ts < ?2 ORDER BY ts, meter";
+        let sql = "SELECT ts, meter, item, value FROM value_in_block WHERE ts >= ?1 AND ts < ?2 \
+                   AND block BETWEEN block_of(?1) AND block_of(?2) ORDER BY ts, meter";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([from, before])?;
         let mut open: Option<(i64, String)> = None;

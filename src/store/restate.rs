@@ -87,7 +87,7 @@ impl Store {
 
     /// First and last beginning of an interval.
     pub fn interval_range(&self) -> Result<Option<(Millis, Millis)>, StoreError> {
-        let sql = "SELECT MIN(ts), MAX(ts) FROM interval_row";
+        let sql = "SELECT first, last FROM interval_range";
         let (first, last): (Option<i64>, Option<i64>) = self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(first.map(Millis).zip(last.map(Millis)))
     }

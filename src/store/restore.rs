@@ -165,8 +165,8 @@ impl Store {
 
     /// Intervals that begin from a moment on and before another, in order of time.
     pub fn each_interval(&self, from: Millis, before: Millis, mut each: impl FnMut(RowId, StoredInterval)) -> Result<(), StoreError> {
-        let sql =
-            "SELECT channel, ts, minutes, quantity, assumed, estimated, parts FROM interval_row WHERE ts >= ?1 AND ts < ?2 ORDER BY ts";
+        let sql = "SELECT channel, ts, minutes, quantity, assumed, estimated, parts FROM every_interval WHERE ts >= ?1 AND ts < ?2 \
+                   AND block BETWEEN block_of(?1) AND block_of(?2) ORDER BY ts";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([from.0, before.0])?;
         while let Some(row) = rows.next()? {
@@ -218,7 +218,8 @@ impl Store {
 
     /// Registers of all channels from a moment on, in order of time.
     pub fn marks_since(&self, from: Millis) -> Result<Vec<(RowId, Mark)>, StoreError> {
-        let readings = "SELECT ts, channel, value, seq, verdict, energy, flow, serial FROM reading_row WHERE ts >= ?1 AND verdict IS NOT NULL ORDER BY ts";
+        let readings = "SELECT ts, channel, value, seq, verdict, energy, flow, serial FROM every_reading WHERE ts >= ?1 \
+                        AND block >= block_of(?1) AND verdict IS NOT NULL ORDER BY ts";
         let swaps = "SELECT ts, channel, closing, opening, seq, verdict, energy, serial FROM swap_row WHERE ts >= ?1 ORDER BY ts";
         let mut marks = Vec::new();
         let mut statement = self.connection.prepare_cached(readings)?;
@@ -241,7 +242,9 @@ impl Store {
         let readings = "WITH RECURSIVE moment (ts) AS (SELECT MIN(ts) FROM reading_row WHERE ts >= ?1 UNION ALL \
                         SELECT (SELECT MIN(ts) FROM reading_row WHERE ts > moment.ts) FROM moment WHERE moment.ts < ?2) \
                         SELECT r.ts, r.channel, r.value, r.seq, r.verdict, r.energy, r.flow, r.serial FROM moment CROSS JOIN reading_row r \
-                        ON r.ts = moment.ts AND r.channel = ?3 WHERE moment.ts < ?2";
+                        ON r.ts = moment.ts AND r.channel = ?3 WHERE moment.ts < ?2 \
+                        UNION ALL SELECT ts, channel, value, seq, verdict, energy, flow, serial FROM packed_reading WHERE ts >= ?1 AND ts < ?2 AND channel = ?3 \
+                        AND block BETWEEN block_of(?1) AND block_of(?2)";
         let swaps =
             "SELECT ts, channel, closing, opening, seq, verdict, energy, serial FROM swap_row WHERE ts >= ?1 AND ts < ?2 AND channel = ?3";
         let mut marks = Vec::new();
@@ -261,7 +264,7 @@ impl Store {
 
     /// Length in minutes and quantity of one channel's interval so far.
     pub fn interval(&self, channel: RowId, start: Millis) -> Result<Option<(i64, Quantity)>, StoreError> {
-        let sql = "SELECT minutes, quantity FROM interval_row WHERE ts = ?1 AND channel = ?2";
+        let sql = "SELECT minutes, quantity FROM every_interval WHERE ts = ?1 AND channel = ?2 AND block = block_of(?1)";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row(params![start.0, channel.0], |row| Ok((row.get(0)?, Quantity(row.get(1)?)))).optional()?)
     }

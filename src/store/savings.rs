@@ -202,7 +202,8 @@ pub fn production(ledger: &Connection, channel: RowId, period: Span) -> Result<V
     let interval_ms: i64 = ledger.query_row("SELECT value FROM meta WHERE key = 'interval_ms'", [], |row| row.get(0))?;
     let sql = "SELECT k.per_unit FROM channel_row c JOIN carrier_row k ON k.id = c.carrier WHERE c.id = ?1";
     let per_unit: f64 = ledger.query_row(sql, [channel.0], |row| row.get(0))?;
-    let mut statement = ledger.prepare_cached("SELECT quantity, minutes FROM interval_row WHERE ts = ?1 AND channel = ?2")?;
+    let sql = "SELECT quantity, minutes FROM every_interval WHERE ts = ?1 AND channel = ?2 AND block = block_of(?1)";
+    let mut statement = ledger.prepare_cached(sql)?;
     let mut hours = Vec::with_capacity((period.ms() / HOUR_MS) as usize);
     let mut hour = period.start;
     while hour < period.end {

@@ -100,7 +100,8 @@ const COSTS: &str = "WITH step(ms) AS (VALUES (0), (300000), (600000), (900000),
         CROSS JOIN priced p ON p.whole CROSS JOIN rollup_row r ON r.level = 1 AND r.ts = ?1 AND r.entity = e.id AND r.carrier = p.carrier WHERE e.entity = ?2 \
       UNION ALL SELECT p.band, i.quantity * s.bought, i.quantity * s.bought * p.ucny_per_unit, p.tariff FROM entity_row e \
         CROSS JOIN carrier_row k ON k.carrier = ?3 CROSS JOIN share_row s ON s.entity = e.id CROSS JOIN channel_row c ON c.id = s.channel AND c.carrier = k.id \
-        CROSS JOIN step CROSS JOIN interval_row i ON i.ts = ?1 + step.ms AND i.channel = s.channel \
+        CROSS JOIN step CROSS JOIN every_interval i ON i.ts = ?1 + step.ms AND i.channel = s.channel \
+          AND i.block = block_of(?1 + step.ms) \
         CROSS JOIN price_row p ON p.carrier = k.id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL \
         WHERE e.entity = ?2 AND NOT EXISTS (SELECT 1 FROM priced WHERE whole) \
       UNION ALL SELECT p.band, 0, CASE WHEN p.band < 5 THEN 0 END, NULL FROM carrier_row k \

@@ -1,4 +1,11 @@
--- What people and `nengtan query` read. Dropped and made again at every start; nothing here is data.
+-- What people and `nengtan query` read. Dropped and made again at every start; nothing here is data. This program's own connections see packed rows as well:
+-- for them every_reading and every_interval are those of history_views.sql. Another program sees here what is not packed.
+DROP VIEW IF EXISTS every_reading;
+CREATE VIEW every_reading AS
+SELECT ts, channel, value, seq, verdict, energy, flow, serial, g1, g2, g3, g4, ts / 86400000 AS block FROM reading_row;
+DROP VIEW IF EXISTS every_interval;
+CREATE VIEW every_interval AS
+SELECT ts, channel, minutes, quantity, assumed, estimated, parts, recorded_from, ts / 86400000 AS block FROM interval_row;
 
 -- Residuals of meters and virtual meters are parts of what entities use (domain/tree.rs); no sum over entities has them.
 DROP VIEW IF EXISTS part_entity;
@@ -15,10 +22,10 @@ CREATE VIEW newest AS
 SELECT channel, CASE WHEN own_ts IS NULL OR (beside IS NOT NULL AND own_ts <= beside_ts) THEN beside_ts ELSE own_ts END AS ts,
   CASE WHEN own_ts IS NULL OR (beside IS NOT NULL AND own_ts <= beside_ts) THEN beside ELSE own END AS value
 FROM (
-  SELECT c.id AS channel, l.ts AS own_ts, l.value AS own, r.ts AS beside_ts,
-    CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END AS beside
-  FROM channel_row c LEFT JOIN latest_row l ON l.channel = c.id LEFT JOIN latest_row h ON h.channel = c.host
-    LEFT JOIN reading_row r ON r.ts = h.ts AND r.channel = h.channel)
+  SELECT c.id AS channel, l.ts AS own_ts, l.value AS own, h.ts AS beside_ts,
+    (SELECT CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END
+      FROM every_reading r WHERE r.ts = h.ts AND r.channel = h.channel AND r.block = h.ts / 86400000) AS beside
+  FROM channel_row c LEFT JOIN latest_row l ON l.channel = c.id LEFT JOIN latest_row h ON h.channel = c.host)
 WHERE own_ts IS NOT NULL OR beside IS NOT NULL;
 
 DROP VIEW IF EXISTS meter;
@@ -27,6 +34,16 @@ SELECT meter, item, entity, k.carrier, direction, level, boundary, gateway, n.ts
   strftime('%Y-%m-%dT%H:%M:%SZ', n.ts / 1000, 'unixepoch') AS latest_utc,
   CASE WHEN register THEN n.value / k.per_unit ELSE n.value END AS latest_value
 FROM channel_row c LEFT JOIN newest n ON n.channel = c.id LEFT JOIN carrier_row k ON k.id = c.carrier;
+
+-- Each value by its meter and item, and the block that it lies in.
+DROP VIEW IF EXISTS value_in_block;
+CREATE VIEW value_in_block AS
+SELECT r.ts, c.meter, c.item, CASE WHEN c.register THEN r.value / k.per_unit ELSE r.value END AS value, r.verdict, r.energy / k.per_unit AS energy, r.seq, r.block
+FROM every_reading r JOIN channel_row c ON c.id = r.channel LEFT JOIN carrier_row k ON k.id = c.carrier
+UNION ALL
+SELECT r.ts, c.meter, c.item, CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END AS value, NULL, NULL, r.seq, r.block
+FROM every_reading r JOIN channel_row c ON c.host = r.channel
+WHERE CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END IS NOT NULL;
 
 DROP VIEW IF EXISTS reading;
 CREATE VIEW reading AS
@@ -38,13 +55,14 @@ SELECT v.ts,
     WHEN 7 THEN 'rebased' WHEN 8 THEN 'frozen' WHEN 9 THEN 'dip' WHEN 10 THEN 'spike' END AS class,
   CASE (v.verdict >> 4) & 3 WHEN 0 THEN 'measured' WHEN 1 THEN 'assumed' WHEN 2 THEN 'estimated' END AS quality,
   (v.verdict >> 6) & 1 AS ambiguous, v.energy, v.seq
-FROM (
-  SELECT r.ts, c.meter, c.item, CASE WHEN c.register THEN r.value / k.per_unit ELSE r.value END AS value, r.verdict, r.energy / k.per_unit AS energy, r.seq
-  FROM reading_row r JOIN channel_row c ON c.id = r.channel LEFT JOIN carrier_row k ON k.id = c.carrier
-  UNION ALL
-  SELECT r.ts, c.meter, c.item, CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END AS value, NULL, NULL, r.seq
-  FROM reading_row r JOIN channel_row c ON c.host = r.channel
-  WHERE CASE c.slot WHEN 1 THEN r.g1 WHEN 2 THEN r.g2 WHEN 3 THEN r.g3 WHEN 4 THEN r.g4 END IS NOT NULL) v;
+FROM value_in_block v;
+
+-- Intervals with their meters. The second half is empty: a union goes into a sum as it is, and what a meter or a time asks for goes into its halves.
+DROP VIEW IF EXISTS interval_of_meter;
+CREATE VIEW interval_of_meter AS
+SELECT i.ts, c.meter, c.item, c.entity, k.carrier, i.minutes, i.quantity, i.assumed, i.estimated, k.unit, k.per_unit, k.kwh_per_unit, i.block
+FROM every_interval i JOIN channel_row c ON c.id = i.channel JOIN carrier_row k ON k.id = c.carrier
+UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE false;
 
 -- Energy of each meter and interval (minutes says how long it is: hourly history stays hourly).
 DROP VIEW IF EXISTS meter_energy;
@@ -52,10 +70,10 @@ CREATE VIEW meter_energy AS
 SELECT i.ts,
   strftime('%Y-%m-%dT%H:%M:%SZ', i.ts / 1000, 'unixepoch') AS ts_utc,
   strftime('%Y-%m-%dT%H:%M:%S', i.ts / 1000 + (SELECT offset_s FROM tz_offset WHERE from_ts <= i.ts ORDER BY from_ts DESC LIMIT 1), 'unixepoch') AS ts_local,
-  (SELECT value FROM meta WHERE key = 'zone') AS zone, c.meter, c.item, c.entity, k.carrier, i.minutes, i.quantity / k.per_unit AS quantity, k.unit,
-  i.quantity * k.kwh_per_unit / k.per_unit AS kwh,
-  i.assumed / k.per_unit AS assumed, i.estimated / k.per_unit AS estimated
-FROM interval_row i JOIN channel_row c ON c.id = i.channel JOIN carrier_row k ON k.id = c.carrier;
+  (SELECT value FROM meta WHERE key = 'zone') AS zone, i.meter, i.item, i.entity, i.carrier, i.minutes, i.quantity / i.per_unit AS quantity, i.unit,
+  i.quantity * i.kwh_per_unit / i.per_unit AS kwh,
+  i.assumed / i.per_unit AS assumed, i.estimated / i.per_unit AS estimated
+FROM interval_of_meter i;
 
 DROP VIEW IF EXISTS energy_by_level;
 CREATE VIEW energy_by_level AS

@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, Transaction, params};
 use super::accounts::{self, CLOSED_AFTER_MS};
 use super::batch::{Batch, IntervalDelta, RollupDelta, RollupKey, RollupLevel, RowId};
 use super::restore::Share;
-use super::{Store, StoreError, readings, savings};
+use super::{Store, StoreError, history, readings, savings};
 use crate::alerts::Change;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::units::{DAY_MS, Millis};
@@ -22,7 +22,9 @@ impl Store {
         if let Some(feed) = &mut self.feed {
             feed.keep(&transaction, batch, calendar)?;
         }
+        history::thaw_for(&transaction, batch, &mut self.packing)?;
         let values = batch.marks.len() + batch.gauges.len();
+        self.packing.wrote(batch.marks.len());
         readings::write(&transaction, batch, &mut self.alone)?;
         savings::weather_gauges(&transaction, batch)?;
         intervals(&transaction, batch)?;

@@ -12,7 +12,7 @@ pub fn check(connection: &Connection, ledger: &Ledger) -> Result<Vec<Finding>, V
 
 fn intervals(connection: &Connection, ledger: &Ledger) -> Result<Finding, VerifyError> {
     let mut sums: FxHashMap<i64, i128> = FxHashMap::default();
-    let mut statement = connection.prepare("SELECT channel, quantity FROM interval_row")?;
+    let mut statement = connection.prepare("SELECT channel, quantity FROM every_interval")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         *sums.entry(row.get(0)?).or_default() += i128::from(row.get::<_, i64>(1)?);
@@ -28,7 +28,7 @@ fn intervals(connection: &Connection, ledger: &Ledger) -> Result<Finding, Verify
 
 fn hours(connection: &Connection) -> Result<Finding, VerifyError> {
     let mut wanted: FxHashMap<(i64, i64), i128> = FxHashMap::default();
-    let sql = "SELECT s.entity, c.carrier, i.quantity * s.sign FROM interval_row i JOIN share_row s ON s.channel = i.channel \
+    let sql = "SELECT s.entity, c.carrier, i.quantity * s.sign FROM every_interval i JOIN share_row s ON s.channel = i.channel \
                JOIN channel_row c ON c.id = i.channel";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
@@ -83,7 +83,7 @@ fn levels(connection: &Connection) -> Result<Finding, VerifyError> {
 /// What each node took is what the meters right below it took and its residual, by intervals and by the residual's own months.
 fn nodes(connection: &Connection) -> Result<Finding, VerifyError> {
     let sql = "SELECT n.node, c.carrier, i.quantity * n.own, i.quantity * (n.sign - n.own) FROM node_row n JOIN channel_row c ON c.id = n.channel \
-               JOIN interval_row i ON i.channel = n.channel";
+               JOIN every_interval i ON i.channel = n.channel";
     let mut wanted: FxHashMap<(String, i64), (i128, i128)> = FxHashMap::default();
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;

@@ -26,7 +26,7 @@ pub fn check(connection: &Connection) -> Result<Vec<Finding>, VerifyError> {
     let zone: String = connection.query_row("SELECT value FROM meta WHERE key = 'time_zone'", [], |row| row.get(0))?;
     let mut calendar = LocalCalendar::new(TimeZone::get(&zone).unwrap_or(TimeZone::UTC));
     let (mut carbon, mut costs) = (Tally::default(), Tally::default());
-    let range = connection.query_row("SELECT MIN(ts), MAX(ts) FROM interval_row", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let range = connection.query_row("SELECT first, last FROM interval_range", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if let (Some(first), Some(last)) = range {
         let rules = Rules::read(connection)?;
         let mut month = calendar.month(Millis(first));
@@ -99,7 +99,9 @@ fn work_out(
     calendar: &mut LocalCalendar,
 ) -> Result<(FxHashMap<Key, Amounts>, Bills), VerifyError> {
     let (mut hours, mut bills): (FxHashMap<Key, Amounts>, Bills) = (FxHashMap::default(), FxHashMap::default());
-    let mut statement = connection.prepare("SELECT ts, channel, quantity FROM interval_row WHERE ts >= ?1 AND ts < ?2")?;
+    let mut statement = connection.prepare(
+        "SELECT ts, channel, quantity FROM every_interval WHERE ts >= ?1 AND ts < ?2 AND block BETWEEN block_of(?1) AND block_of(?2)",
+    )?;
     let mut rows = statement.query(params![month.start.0, month.end.0])?;
     while let Some(row) = rows.next()? {
         let (ts, quantity): (i64, i64) = (row.get(0)?, row.get(2)?);

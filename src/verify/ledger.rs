@@ -47,7 +47,7 @@ pub fn read(connection: &Connection) -> Result<Ledger, VerifyError> {
         channels.insert(id, Channel { row: id, step: row.get(3)?, goods: Vec::new() });
     }
     // A swap comes before a reading of the same moment.
-    let sql = "SELECT ts, channel, verdict, energy, 1 AS reading FROM reading_row WHERE verdict IS NOT NULL \
+    let sql = "SELECT ts, channel, verdict, energy, 1 AS reading FROM every_reading WHERE verdict IS NOT NULL \
                UNION ALL SELECT ts, channel, verdict, energy, 0 FROM swap_row ORDER BY ts, reading";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;

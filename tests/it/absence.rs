@@ -12,7 +12,7 @@ use crate::harness::publisher::Publisher;
 use crate::harness::zone::{self, ZONE, at, meter, telemetry};
 use crate::harness::{LONG, Process, SOON, folder, path, repository, run, until};
 
-const READINGS: &str = "SELECT COUNT(*) FROM reading_row WHERE verdict IS NOT NULL";
+const READINGS: &str = "SELECT COUNT(*) FROM every_reading WHERE verdict IS NOT NULL";
 
 /// `fleet scale` to its end.
 fn load(folder: &Path, arguments: &[&str]) {

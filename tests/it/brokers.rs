@@ -10,7 +10,7 @@ use crate::harness::mosquitto::Mosquitto;
 use crate::harness::zone::{self, ZONE, meter};
 use crate::harness::{LONG, Process, SOON, folder, nengtan, path, repository, run, text, until};
 
-const READINGS: &str = "SELECT COUNT(*) FROM reading_row WHERE verdict IS NOT NULL";
+const READINGS: &str = "SELECT COUNT(*) FROM every_reading WHERE verdict IS NOT NULL";
 const HIGH_TECH: &str = "qingdao-hightech";
 
 /// A secured broker for the gateways of the Qingdao zone and the fleet's clock.

@@ -57,7 +57,7 @@ fn a_stopped_demo_that_is_resumed_holds_against_the_truth() {
     let fixed = ["demo", "--history", "0", "--speed", "max", "--data", path(&parts)];
     let arguments = [&fixed[..], &options].concat();
     let mut process = Process(nengtan(&arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap());
-    until(LONG, "a part is stored", || stored(&parts, "SELECT COUNT(*) FROM reading_row").filter(|rows| 60_000 < *rows));
+    until(LONG, "a part is stored", || stored(&parts, "SELECT COUNT(*) FROM every_reading").filter(|rows| 60_000 < *rows));
     process.signal("INT");
     assert_eq!(process.wait(LONG, "the demo ends").code(), Some(0));
     let resumed = demo(&parts, &["--resume"]);
@@ -84,7 +84,7 @@ fn ctrl_c_ends_a_demo_well_and_names_three_commands_that_work() {
     let log = std::fs::File::create(folder.path().join("stderr")).unwrap();
     let out = std::fs::File::create(folder.path().join("stdout")).unwrap();
     let mut process = Process(command.stdout(out).stderr(log).stdin(Stdio::null()).spawn().unwrap());
-    until(SOON, "the first readings are stored", || stored(&data, "SELECT COUNT(*) FROM reading_row").filter(|rows| 2_000 < *rows));
+    until(SOON, "the first readings are stored", || stored(&data, "SELECT COUNT(*) FROM every_reading").filter(|rows| 2_000 < *rows));
     process.signal("INT");
     let status = process.wait(LONG, "the demo ends");
     let told = std::fs::read_to_string(folder.path().join("stdout")).unwrap();

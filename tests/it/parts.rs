@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use nengtan::store::open_to_read;
 
 use crate::harness::ledger::{Row, count, dump, query, show};
 use crate::harness::plant::{Plant, WALL};
@@ -116,13 +116,13 @@ fn a_residual_and_a_virtual_meter_have_energy_carbon_and_cost_of_their_own() {
 
 /// Every roll-up of every part against its meters' intervals, in ledger units; and what verify says of the books.
 fn assert_exact(data: &Path, what: &str) {
-    let ledger = Connection::open(data.join("nengtan.sqlite")).unwrap();
+    let ledger = open_to_read(data).unwrap();
     let mut checked = 0;
     for (part, terms) in PARTS {
         let signs: String = terms.iter().flat_map(|(meter, sign)| [" WHEN '", meter, "' THEN ", sign]).collect();
         for (level, length_ms) in [(1, 3_600_000_i64), (2, 86_400_000), (3, 31 * 86_400_000)] {
             let sql = format!(
-                "SELECT r.ts, r.quantity, (SELECT SUM(i.quantity * CASE c.meter{signs} ELSE 0 END) FROM interval_row i JOIN channel_row c ON c.id = i.channel \
+                "SELECT r.ts, r.quantity, (SELECT SUM(i.quantity * CASE c.meter{signs} ELSE 0 END) FROM every_interval i JOIN channel_row c ON c.id = i.channel \
                  WHERE i.ts >= r.ts AND i.ts < r.ts + {length_ms}) FROM rollup_row r JOIN entity_row e ON e.id = r.entity WHERE e.entity = '{part}' AND level = {level}"
             );
             let mut statement = ledger.prepare(&sql).unwrap();
@@ -202,7 +202,7 @@ fn parts_add_up_exactly_through_late_readings_restarts_restatements_and_another_
     let meter = |meter: &str| {
         count(
             &plant.data(),
-            &format!("SELECT SUM(quantity) FROM interval_row i JOIN channel_row c ON c.id = i.channel WHERE c.meter = '{meter}'"),
+            &format!("SELECT SUM(quantity) FROM every_interval i JOIN channel_row c ON c.id = i.channel WHERE c.meter = '{meter}'"),
         )
     };
     assert_eq!(sum("S-1-residual"), meter("S-1") - meter("S-2"));

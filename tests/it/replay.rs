@@ -36,7 +36,7 @@ fn the_steel_plants_year_and_each_month_equal_the_files_sums_exactly() {
     let arguments = ["replay", "--file", path(&file), "--map", path(&map), "--zone", path(&zone), "--broker", &url];
     Fleet::spawn(&arguments, &folder.path().join("fleet.stderr")).finish();
     until(SOON, "all readings are stored", || {
-        stored(&data, "SELECT COUNT(*) FROM reading_row WHERE verdict IS NOT NULL").filter(|rows| *rows == 35_041)
+        stored(&data, "SELECT COUNT(*) FROM every_reading WHERE verdict IS NOT NULL").filter(|rows| *rows == 35_041)
     });
     collector.stop();
 

@@ -405,7 +405,7 @@ fn a_running_collector_restates_on_request() {
         gateway.publish(&telemetry("GW-1"), reading("a", 15 * quarter, quarter + 1, quarter));
     }
     until(SOON, "all readings are stored", || {
-        stored(&data, "SELECT COUNT(*) FROM reading_row WHERE verdict IS NOT NULL").filter(|rows| *rows == 97)
+        stored(&data, "SELECT COUNT(*) FROM every_reading WHERE verdict IS NOT NULL").filter(|rows| *rows == 97)
     });
     write_rules(&books.zone, "0.7", "0.3949");
     let output = run(&["restate", "--data", path(&data), "--zone", path(&books.zone), "--from", "2026-01-01", "--output", "json"]);

@@ -42,8 +42,7 @@ pub fn show(data: &Path, arguments: &[&str]) -> Vec<Row> {
 
 /// A number straight from the file, for polls; nothing while there is no such table yet.
 pub fn stored(data: &Path, sql: &str) -> Option<i64> {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
-    rusqlite::Connection::open_with_flags(data.join("nengtan.sqlite"), flags).ok()?.query_row(sql, [], |row| row.get(0)).ok()
+    nengtan::store::open_to_read(data).ok()?.query_row(sql, [], |row| row.get(0)).ok()
 }
 
 /// How often something was refused, or counted, by its name.
@@ -61,20 +60,20 @@ pub fn verify(data: &Path, truth: &Path) -> (Option<i32>, String) {
 /// Every row that is a function of the readings, as text, table by table.
 pub fn dump(data: &Path) -> Vec<String> {
     let tables = [
-        ("reading_row", "ts, channel"),
+        ("every_reading", "ts, channel"),
         ("swap_row", "ts, channel"),
-        ("interval_row", "ts, channel"),
+        ("every_interval", "ts, channel"),
         ("rollup_row", "level, ts, entity, carrier"),
         ("cost_row", "ts, entity, carrier, band"),
         ("alert_row", "rule, subject, since"),
         ("command_row", "id"),
         ("audit_row", "id"),
     ];
-    let connection = rusqlite::Connection::open(data.join("nengtan.sqlite")).unwrap();
+    let connection = nengtan::store::open_to_read(data).unwrap();
     let mut lines = Vec::new();
     for (table, order) in tables {
         // When a row was recorded depends on the arrivals; what it says does not.
-        let columns = if table == "interval_row" { "ts, channel, minutes, quantity, assumed, estimated, parts" } else { "*" };
+        let columns = if table == "every_interval" { "ts, channel, minutes, quantity, assumed, estimated, parts" } else { "*" };
         let mut statement = connection.prepare(&format!("SELECT {columns} FROM {table} ORDER BY {order}")).unwrap();
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();
