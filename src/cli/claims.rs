@@ -229,8 +229,7 @@ const SHOW_COLUMNS: [&str; 36] = [
 ];
 
 /// What people want to see of a claim where a terminal has no room for all.
-const SHOW_FIRST: [&str; 9] =
-    ["entity", "carrier", "from", "saved_kwh", "low_kwh", "high_kwh", "saved_pct", "saved_kg_co2e", "status"];
+const SHOW_FIRST: [&str; 9] = ["entity", "carrier", "from", "saved_kwh", "low_kwh", "high_kwh", "saved_pct", "saved_kg_co2e", "status"];
 
 /// Carrier of a sum over all of them.
 pub const ALL_CARRIERS: &str = "all";
