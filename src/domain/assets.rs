@@ -251,6 +251,7 @@ mod tests {
             mode: Mode::Automatic,
             programme: false,
             storing: Storing::default(),
+            pumping: Pumping::default(),
         };
         // Friday and Saturday, the second and third of January 2026; Sundays never.
         let hours = |[from, to]: [u8; 2]| Hours { from, to };
