@@ -11,11 +11,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use nengtan::config::zone_folder;
+use nengtan::domain::keep::{History, Keep};
 use nengtan::domain::units::Millis;
 use nengtan::engine::Engine;
 use nengtan::store::{FILE_NAME, open_to_read, read};
 use rusqlite::Connection;
 
+const PACKED: History = History { pack: true, keep: Keep { readings: None, intervals: None, alerts: None, commands: None } };
 const PER_MESSAGE: usize = 100;
 /// Readings of a commit.
 const MESSAGES_PER_COMMIT: usize = 20;
@@ -51,7 +53,7 @@ fn main() {
             }
             engine.commit().unwrap();
             let committed = (cpu_s(), Instant::now());
-            let in_commit = engine.keep_packed(true).unwrap();
+            let in_commit = engine.keep_packed(&PACKED).unwrap();
             packed += in_commit.readings;
             taking += committed.0 - before;
             packing += cpu_s() - committed.0;
@@ -75,7 +77,7 @@ fn main() {
     engine.apply("nengtan/bench/gw/GW-1/telemetry", payload.as_bytes(), Millis(FROM_MS)).unwrap();
     engine.commit().unwrap();
     println!("| a late reading into packed history, with its commit, ms | {:.1} |", from.elapsed().as_secs_f64() * 1e3);
-    while engine.tidy(true).unwrap().readings > 0 {}
+    while engine.tidy(&PACKED).unwrap().readings > 0 {}
     drop(engine);
     space(&data, readings);
     waits(&data, meters, days);
@@ -116,7 +118,7 @@ fn waits(data: &Path, meters: i64, days: i64) {
         format!("SELECT * FROM {view} WHERE meter = 'M-{:05}' AND ts >= {from} AND ts < {to}", look * 4_799 % meters)
     };
     let (from, to) = day(days / 2);
-    let asked: [(&str, Asked); 8] = [
+    let asked: [(&str, Asked); 7] = [
         ("a meter's day of `reading`", Box::new(|look| of_meter("reading", look))),
         ("a meter's day of `meter_energy`", Box::new(|look| of_meter("meter_energy", look))),
         ("the zone's month by entity, `energy_month`", Box::new(|_| "SELECT entity, carrier, kwh FROM energy_month".to_owned())),
@@ -125,10 +127,6 @@ fn waits(data: &Path, meters: i64, days: i64) {
             Box::new(|_| format!("SELECT entity, carrier, SUM(kwh) FROM energy_day WHERE ts >= {first} AND ts < {last} GROUP BY 1, 2")),
         ),
         ("the newest value of every channel, `meter`", Box::new(|_| "SELECT meter, item, latest_value FROM meter".to_owned())),
-        (
-            "the zone's intervals of a day by entity, `energy_interval`",
-            Box::new(|_| format!("SELECT entity, SUM(kwh) FROM energy_interval WHERE ts >= {from} AND ts < {to} GROUP BY entity")),
-        ),
         (
             "a meter's whole history of `reading`",
             Box::new(|look| format!("SELECT * FROM reading WHERE meter = 'M-{:05}'", look * 4_799 % meters)),
@@ -140,7 +138,7 @@ fn waits(data: &Path, meters: i64, days: i64) {
     ];
     for (what, sql) in asked {
         let mut rows = 0;
-        let looks = if what.starts_with("every") { 1 } else { LOOKS };
+        let looks = if what.contains("intervals of a day") { 3 } else { LOOKS };
         let mut waits: Vec<f64> = (0..looks)
             .map(|look| {
                 let from = Instant::now();

@@ -203,6 +203,7 @@ impl From<ShowError> for CliError {
             | ShowError::NoResidual { .. }
             | ShowError::NoData { .. }
             | ShowError::NoDataYet
+            | ShowError::NoLongerKept { .. }
             | ShowError::Year { .. } => CliError::Usage(error.to_string()),
         }
     }

@@ -15,9 +15,10 @@ use super::fault::{Fault, joined, quoted};
 use super::influx::{Influx, Secret, web_address};
 use super::source_text;
 use super::toml_table::{TomlFile, line_of_key};
+use crate::domain::keep::{History, KEPT_DAYS_MIN, Keep};
 
 const DEFAULTS: &str = include_str!("../../config/nengtan.toml");
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 26] = [
     "zone",
     "data",
     "broker.url",
@@ -32,6 +33,10 @@ const KEYS: [&str; 22] = [
     "batch.messages",
     "batch.ms",
     "batch.pack",
+    "keep.readings_days",
+    "keep.intervals_days",
+    "keep.alerts_days",
+    "keep.commands_days",
     "influx.url",
     "influx.org",
     "influx.bucket",
@@ -70,8 +75,8 @@ pub struct Settings {
 pub struct BatchLimits {
     pub messages: u16,
     pub ms: u16,
-    /// Whether history is packed between batches.
-    pub pack: bool,
+    /// What becomes of history between batches.
+    pub history: History,
 }
 
 impl Settings {
@@ -179,7 +184,7 @@ impl Reader {
         let broker = self.broker();
         let messages = self.number("batch.messages", 1, u16::MAX);
         let ms = self.number("batch.ms", 1, 1_000);
-        let pack = self.chosen("batch.pack", &YES_NO);
+        let history = self.history();
         let level = self.chosen("log.level", &LOG_LEVELS);
         let influx = self.influx();
         let http = self.http();
@@ -189,7 +194,7 @@ impl Reader {
                 zone: zone?,
                 data: data?,
                 broker: broker?,
-                batch: BatchLimits { messages: messages?, ms: ms?, pack: pack? == "yes" },
+                batch: BatchLimits { messages: messages?, ms: ms?, history: history? },
                 influx,
                 http,
                 log_level: level?,
@@ -198,6 +203,38 @@ impl Reader {
         })();
         self.faults.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
         settings.filter(|_| self.faults.is_empty()).ok_or(self.faults)
+    }
+
+    fn history(&mut self) -> Option<History> {
+        let pack = self.chosen("batch.pack", &YES_NO)? == "yes";
+        let keep = Keep {
+            readings: Some(self.days("keep.readings_days")?).filter(|days| *days > 0),
+            intervals: Some(self.days("keep.intervals_days")?).filter(|days| *days > 0),
+            alerts: Some(self.days("keep.alerts_days")?).filter(|days| *days > 0),
+            commands: Some(self.days("keep.commands_days")?).filter(|days| *days > 0),
+        };
+        let longer = |one: Option<u16>, other: Option<u16>| one.unwrap_or(u16::MAX) >= other.unwrap_or(u16::MAX);
+        if keep.readings.is_some() && !pack {
+            return self.refuse("keep.readings_days", "0 while batch.pack is \"no\"", "pack history, or keep it");
+        }
+        if !longer(keep.intervals, keep.readings) {
+            return self.refuse(
+                "keep.intervals_days",
+                "0, or as many days as keep.readings_days or more",
+                "keep intervals as long as the readings that they are made of",
+            );
+        }
+        Some(History { pack, keep })
+    }
+
+    /// 0: for ever.
+    fn days(&mut self, key: &str) -> Option<u16> {
+        let days = self.number(key, 0, u16::MAX - 1)?;
+        if (1..KEPT_DAYS_MIN).contains(&days) {
+            self.refuse(key, &format!("0, or {KEPT_DAYS_MIN} days or more"), "correct it")
+        } else {
+            Some(days)
+        }
     }
 
     fn chosen(&mut self, key: &str, known: &[&str]) -> Option<String> {
@@ -291,7 +328,7 @@ mod tests {
     fn the_repositorys_file_is_the_default() {
         let settings = Settings::load_from(None, &[], Some(HashMap::new())).unwrap();
         assert_eq!((settings.broker.host.as_str(), settings.broker.port, settings.broker.window), ("127.0.0.1", 1883, 1000));
-        assert_eq!(settings.batch, BatchLimits { messages: 500, ms: 30, pack: false });
+        assert_eq!(settings.batch, BatchLimits { messages: 500, ms: 30, history: History::default() });
         assert_eq!(settings.broker.login, None);
     }
 
@@ -320,6 +357,21 @@ mod tests {
             (Some(7), "batch.ms"),
         ];
         assert_eq!(places, wanted);
+    }
+
+    #[test]
+    fn intervals_are_kept_as_long_as_readings_and_readings_leave_packed_history_only() {
+        let packed = |keep: &str| load(&format!("[batch]\npack = \"yes\"\n[keep]\n{keep}"), &[], &[]);
+        let keep = packed("readings_days = 90\nintervals_days = 400\n").unwrap().batch.history.keep;
+        assert_eq!(keep, Keep { readings: Some(90), intervals: Some(400), ..Keep::default() });
+        for (keep, key) in [
+            ("readings_days = 90\nintervals_days = 89\n", "keep.intervals_days"),
+            ("intervals_days = 400\n", "keep.intervals_days"),
+            ("alerts_days = 6\n", "keep.alerts_days"),
+        ] {
+            assert_eq!(packed(keep).unwrap_err()[0].key, key, "{keep}");
+        }
+        assert_eq!(load("[keep]\nreadings_days = 90\n", &[], &[]).unwrap_err()[0].key, "keep.readings_days");
     }
 
     #[test]

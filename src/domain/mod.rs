@@ -10,6 +10,7 @@ pub mod decimal;
 pub mod declared;
 pub mod entity;
 pub mod factors;
+pub mod keep;
 pub mod substances;
 pub mod tariff;
 pub mod tree;

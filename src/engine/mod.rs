@@ -30,6 +30,7 @@ use crate::domain::alert_rules::AlertRules;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::LedgerUnit;
 use crate::domain::factors::MissingFactor;
+use crate::domain::keep::History;
 use crate::domain::units::{DAY_MS, Millis};
 use crate::domain::zone::{ClockMode, Zone};
 use crate::ledger::window::Changes;
@@ -278,16 +279,20 @@ impl Engine {
     }
 
     /// Packs some of the history that is old enough, in proportion to what was committed; nothing of what anybody sees changes.
-    pub fn keep_packed(&mut self, wanted: bool) -> Result<Packed, EngineError> {
+    pub fn keep_packed(&mut self, history: &History) -> Result<Packed, EngineError> {
         let now = self.now(self.wall);
-        Ok(if wanted { self.store.keep_packed(now)? } else { Packed::default() })
+        Ok(if history.pack { self.store.keep_packed(now)? } else { Packed::default() })
     }
 
-    /// What is done now and then: newest values for readers and, where it is wanted, a slice of history packed.
-    pub fn tidy(&mut self, pack: bool) -> Result<Packed, EngineError> {
+    /// What is done now and then: newest values for readers and, where it is wanted, a slice of history packed; one removed, when there is none to pack.
+    pub fn tidy(&mut self, history: &History) -> Result<Packed, EngineError> {
         self.settle()?;
         let now = self.now(self.wall);
-        Ok(if pack { self.store.pack(now)? } else { Packed::default() })
+        let packed = if history.pack { self.store.pack(now)? } else { Packed::default() };
+        if packed.rows() == 0 {
+            self.store.forget(&history.keep, now)?;
+        }
+        Ok(packed)
     }
 
     /// Brings the newest values that readers see up to date.

@@ -150,7 +150,16 @@ impl Engine {
             self.rejected.push(Rejection::BeforeValidFrom { meter: meter.to_owned() });
             return None;
         }
+        if self.store.kept().readings.is_some_and(|kept| at < kept) {
+            self.refuse_old(index.0 as usize, at);
+            return None;
+        }
         Some(index)
+    }
+
+    fn refuse_old(&mut self, meter: usize, at: Millis) {
+        let meter = self.zone.meter(MeterIndex(meter as u32)).id.to_string();
+        self.rejected.push(Rejection::NoLongerKept { meter, at_ms: at.0 });
     }
 
     /// The position of an item in its meter's list; a gauge seen for the first time is added if its name says its unit.
@@ -204,7 +213,11 @@ impl Engine {
                 let item = self.register_item(register).to_owned();
                 self.rejected.push(Rejection::Superseded { meter, item, at_ms: mark.at.0 });
             }
-            Outcome::NeedsHistory => unreachable!("insert_old goes back to the channel's first mark"),
+            // All that is kept was brought: what lay before it has left.
+            Outcome::NeedsHistory => {
+                self.refuse_old(meter, mark.at);
+                return Ok(false);
+            }
         }
         let channel = &mut self.registers[register as usize];
         let grid = self.grid;
@@ -234,7 +247,8 @@ impl Engine {
         loop {
             let channel = &mut self.registers[register as usize];
             let from = Millis(mark.at.0.saturating_sub(reach_ms));
-            let complete = channel.first.is_none_or(|first| from <= first);
+            let all = channel.first.is_none_or(|first| from <= first);
+            let complete = all && self.store.kept().readings.is_none_or(|kept| channel.first.is_none_or(|first| kept <= first));
             let oldest = channel.window.oldest().unwrap_or(Millis(i64::MAX));
             let before = oldest.min(Millis(mark.at.0.saturating_add(reach_ms)));
             let mut stretch = self.store.marks_of(channel.row, from, before)?;
@@ -244,7 +258,7 @@ impl Engine {
             } else {
                 insert_into_stretch(&mut stretch, complete, limits, mark, &mut self.changes)
             };
-            if outcome != Outcome::NeedsHistory {
+            if outcome != Outcome::NeedsHistory || (all && before == oldest) {
                 return Ok(outcome);
             }
             reach_ms = reach_ms.saturating_mul(4);

@@ -16,6 +16,10 @@ pub enum Rejection {
     FromTheFuture { meter: String, ahead_s: i64 },
     #[error("meter {meter}: dated before its valid_from in meters.csv; correct the date there, or the gateway's clock")]
     BeforeValidFrom { meter: String },
+    #[error(
+        "meter {meter}: dated {at_ms} ms, where the readings that it would stand beside are no longer kept; keep.readings_days says how long they are"
+    )]
+    NoLongerKept { meter: String, at_ms: i64 },
     #[error("meter {meter}: {item} is {seen}: {cause}; wanted a number at the resolution and width of meters.csv")]
     Register { meter: String, item: String, seen: String, cause: DecimalError },
     #[error("meter {meter}: {item} is {seen}, wanted a finite number")]
@@ -43,6 +47,7 @@ impl Rejection {
             Rejection::UnknownMeter { .. } => "unknown_meter",
             Rejection::FromTheFuture { .. } => "from_the_future",
             Rejection::BeforeValidFrom { .. } => "before_valid_from",
+            Rejection::NoLongerKept { .. } => "no_longer_kept",
             Rejection::Register { cause: DecimalError::TooManyDigits, .. } => "too_many_digits",
             Rejection::Register { cause: DecimalError::TooLarge, .. } => "register_too_large",
             Rejection::Register { cause: DecimalError::Negative, .. } => "register_negative",

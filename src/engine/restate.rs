@@ -52,6 +52,10 @@ pub enum RestateError {
     InsideAnHour { what: &'static str },
     #[error("--from is not before --to; exchange them")]
     EmptyRange,
+    #[error(
+        "intervals before {from_ms} ms are no longer kept (keep.intervals_days), so figures before cannot be restated; give a later --from"
+    )]
+    NoLongerKept { from_ms: i64 },
 }
 
 impl Engine {
@@ -75,6 +79,9 @@ impl Engine {
         }
         if to.is_some_and(|to| to <= from) {
             return Ok(Err(RestateError::EmptyRange));
+        }
+        if let Some(kept) = self.store.kept().intervals.filter(|kept| from < *kept) {
+            return Ok(Err(RestateError::NoLongerKept { from_ms: kept.0 }));
         }
         let recorded = if self.recorded() == Millis(i64::MIN) { self.wall } else { self.recorded() };
         let Some((first, last)) = self.store.interval_range()? else {

@@ -139,7 +139,7 @@ impl Engine {
         }
         let by_row: FxHashMap<RowId, &RegisterChannel> = self.registers.iter().map(|channel| (channel.row, channel)).collect();
         let (calendar, batch, grid) = (&mut self.calendar, &mut self.batch, self.grid);
-        self.store.each_interval(Millis(i64::MIN), Millis(i64::MAX), |row, interval| {
+        self.store.each_interval(self.store.remade_from(calendar), Millis(i64::MAX), |row, interval| {
             if let Some(channel) = by_row.get(&row) {
                 let part = if grid.by_interval { interval.start } else { calendar.hour(interval.start).start };
                 channel.post_again((part, interval.minutes), interval.amounts, interval.parts, batch);
@@ -228,20 +228,20 @@ impl Engine {
         let Some(newest) = latest.values().map(|latest| latest.at).max() else { return Ok(()) };
         let mut marks: FxHashMap<RowId, Vec<Mark>> = FxHashMap::default();
         let from = newest.plus_ms(-MARKS_BACK_MS);
+        let kept_from = self.store.kept().readings.unwrap_or(Millis(i64::MIN));
         for (row, mark) in self.store.marks_since(from)? {
             marks.entry(row).or_default().push(mark);
         }
         for channel in &mut self.registers {
             let Some(latest) = latest.get(&channel.row) else { continue };
             let mut own = marks.remove(&channel.row).unwrap_or_default();
-            let mut start = from;
-            let mut back_ms = MARKS_BACK_MS;
+            let (mut start, mut back_ms) = (from, MARKS_BACK_MS);
             while own.iter().filter(|mark| mark.verdict.anchor).count() < 2 && latest.first < start {
                 start = latest.at.min(start).plus_ms(-back_ms);
                 own = self.store.marks_of(channel.row, start, Millis(i64::MAX))?;
                 back_ms = back_ms.saturating_mul(4);
             }
-            channel.window = Window::restored(own, latest.first < start);
+            channel.window = Window::restored(own, latest.first < kept_from.max(start));
         }
         Ok(())
     }

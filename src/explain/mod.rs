@@ -15,7 +15,7 @@ use crate::accounting::Book;
 use crate::domain::calendar::Span;
 use crate::domain::channel::LedgerUnit;
 use crate::domain::units::{HOUR_MS, MINUTE_MS, Millis};
-use crate::show::{Resolved, Selection, ShowError, known, moment, streams};
+use crate::show::{Resolved, Selection, ShowError, kept, known, moment, need_intervals, streams};
 use crate::wire::encode::rfc3339;
 use beside::{CoalPart, CostPart, StreamPart};
 use spans::SpanPart;
@@ -34,6 +34,9 @@ pub struct Explanation {
     pub carriers: Vec<CarrierPart>,
     /// What users declared for the interval that holds the moment.
     pub declared: Vec<StreamPart>,
+    /// What can no longer be told because it has left the ledger.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub no_longer_kept: Vec<String>,
 }
 
 /// One carrier over the shortest time in which all of its meters' intervals begin and end: an interval, or the hour where one was read by the hour.
@@ -110,6 +113,7 @@ pub fn explain(ledger: &Connection, entity: &str, at: &str, as_known_on: Option<
     let as_known_on = as_known_on.map(str::to_owned);
     let mut wanted = Selection { entities: vec![entity.to_owned()], as_known_on, ..Selection::default() }.resolve(ledger)?;
     let at = moment("--at", at, &wanted.time_zone)?;
+    need_intervals(ledger, Some(at))?;
     let row = wanted.entities[0];
     let mut carriers = Vec::new();
     for book in Book::ALL.into_iter().filter(|book| book.is_energy()) {
@@ -120,10 +124,32 @@ pub fn explain(ledger: &Connection, entity: &str, at: &str, as_known_on: Option<
     let [entity, name_en, name_zh] = ledger.query_row(sql, [row], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
     let interval_ms: i64 = ledger.query_row("SELECT value FROM meta WHERE key = 'interval_ms'", [], |row| row.get(0))?;
     let interval = wanted.calendar.interval(at, interval_ms);
-    let declared = beside::add_streams(ledger, &wanted, &mut carriers, interval)?;
+    let mut no_longer_kept = Vec::new();
+    if let Some(kept) = kept(ledger)?.readings.filter(|kept| at < *kept) {
+        let kept = rfc3339(kept, &wanted.time_zone);
+        no_longer_kept.push(format!("readings are kept from {kept} on: what intervals were made of can no longer be shown"));
+    }
+    let declared = match beside::add_streams(ledger, &wanted, &mut carriers, interval) {
+        Err(gone @ ShowError::NoLongerKept { .. }) => {
+            no_longer_kept.push(format!("what covers the month's electricity and what was declared cannot be told: {gone}"));
+            Vec::new()
+        }
+        told => told?,
+    };
     let at = rfc3339(at, &wanted.time_zone);
     let as_known_on = wanted.as_known_on.map(|at| rfc3339(at, &wanted.time_zone));
-    Ok(Explanation { entity, name_en, name_zh, at, as_known_on, co2e_ug, kg_co2e: co2e_ug as f64 / 1e9, carriers, declared })
+    Ok(Explanation {
+        entity,
+        name_en,
+        name_zh,
+        at,
+        as_known_on,
+        co2e_ug,
+        kg_co2e: co2e_ug as f64 / 1e9,
+        carriers,
+        declared,
+        no_longer_kept,
+    })
 }
 
 /// None where no meter of the book has an interval there.

@@ -14,6 +14,9 @@ pub fn tree(explanation: &Explanation) -> String {
     if carriers.is_empty() {
         out.line(1, "no meter has an interval there");
     }
+    for gone in &explanation.no_longer_kept {
+        out.line(1, gone);
+    }
     for part in carriers {
         carrier(part, &mut out);
     }

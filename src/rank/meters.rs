@@ -85,6 +85,7 @@ fn sub_meters(ledger: &Connection) -> Result<Vec<SubMeter>, RankError> {
 
 /// Mean flow of each channel, in ledger units per hour.
 fn means(ledger: &Connection, period: Span) -> Result<FxHashMap<i64, f64>, RankError> {
+    crate::show::need_intervals(ledger, Some(period.start))?;
     let [from, to] = bounds(period);
     let hours = period.ms() as f64 / HOUR_MS as f64;
     let sql = "SELECT channel, TOTAL(quantity) FROM every_interval WHERE ts >= ?1 AND ts < ?2 \

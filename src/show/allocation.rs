@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::books::{book_of, names};
 use super::known;
-use super::{By, Resolved, Selection, ShowError, period};
+use super::{By, Resolved, Selection, ShowError, need_intervals, period};
 use crate::accounting::apportion::by_weight;
 use crate::domain::units::Millis;
 use crate::store::read::{Cell, Table};
@@ -105,6 +105,7 @@ pub fn allocation(ledger: &Connection, selection: &Selection, by: By) -> Result<
 }
 
 fn parts(ledger: &Connection, wanted: &Resolved) -> Result<Vec<Part>, ShowError> {
+    need_intervals(ledger, wanted.from)?;
     let periods = periods(ledger)?;
     let (factors, prices) = (known::factors(ledger, wanted)?, known::prices(ledger, wanted)?);
     let sql = "SELECT i.ts, i.minutes, c.meter, c.carrier, i.quantity, i.assumed + i.estimated FROM every_interval i JOIN channel_row c ON c.id = i.channel \

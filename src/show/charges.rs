@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::demand::{months, of_entities};
 use super::known::{InForce, Price};
 use super::sites::Sites;
-use super::{Resolved, ShowError};
+use super::{Resolved, ShowError, need_readings};
 use crate::accounting::Book;
 use crate::accounting::demand::{Taken, adjustment, power_factor_hundredths};
 use crate::domain::calendar::Span;
@@ -102,6 +102,7 @@ fn power_factors(ledger: &Connection, metered: &FxHashMap<i64, (usize, Vec<i64>)
     if metered.is_empty() {
         return Ok(FxHashMap::default());
     }
+    need_readings(ledger, month.start)?;
     let sql = "SELECT channel, energy, g1, g2, g3, g4 FROM every_reading WHERE ts > ?1 AND ts <= ?2 \
                AND block BETWEEN block_of(?1) AND block_of(?2) AND energy > 0 ORDER BY ts, channel";
     let mut statement = ledger.prepare_cached(sql)?;

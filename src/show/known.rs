@@ -9,7 +9,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, params};
 use rustc_hash::FxHashMap;
 
-use super::{Resolved, ShowError};
+use super::{Resolved, ShowError, need_intervals};
 use crate::domain::tariff::Band;
 use crate::domain::units::Millis;
 
@@ -62,6 +62,7 @@ pub fn entry_meters(ledger: &Connection, wanted: &Resolved, wants: impl Fn(i64) 
 }
 
 fn read(ledger: &Connection, wanted: &Resolved, sql: &str, wants: impl Fn(i64) -> bool) -> Result<Vec<EntityInterval>, ShowError> {
+    need_intervals(ledger, wanted.from)?;
     let mut statement = ledger.prepare_cached(sql)?;
     let (from, to) = (wanted.from.map_or(i64::MIN, |from| from.0), wanted.to.map_or(i64::MAX, |to| to.0));
     let mut rows = statement.query(params![from, to, wanted.as_known_on.map(|at| at.0)])?;

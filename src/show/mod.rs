@@ -21,6 +21,8 @@ use rustc_hash::FxHashSet;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::units::Millis;
 use crate::store::StoreError;
+pub use crate::store::retention::kept;
+use crate::wire::encode::rfc3339;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ShowError {
@@ -46,6 +48,27 @@ pub enum ShowError {
     NoDataYet,
     #[error("the ledger has no residual factor of {year}; start a collector with this version once, or add one to the factor set")]
     NoResidual { year: i16 },
+    #[error(
+        "{what} before {from} are no longer kept (keep.{what}_days), and this is made of them; ask for what begins at {from} or later, or for what roll-ups tell: energy, carbon and cost by hour, day and month"
+    )]
+    NoLongerKept { what: &'static str, from: String },
+}
+
+/// Refuses what needs meters' intervals from a moment on of which some have left the ledger.
+pub fn need_intervals(ledger: &rusqlite::Connection, from: Option<Millis>) -> Result<(), ShowError> {
+    refuse_before("intervals", kept(ledger)?.intervals, from)
+}
+
+/// The same of readings.
+pub fn need_readings(ledger: &rusqlite::Connection, from: Millis) -> Result<(), ShowError> {
+    refuse_before("readings", kept(ledger)?.readings, Some(from))
+}
+
+fn refuse_before(what: &'static str, kept: Option<Millis>, from: Option<Millis>) -> Result<(), ShowError> {
+    match kept {
+        Some(kept) if from.is_none_or(|from| from < kept) => Err(ShowError::NoLongerKept { what, from: rfc3339(kept, &TimeZone::UTC) }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 impl From<rusqlite::Error> for ShowError {

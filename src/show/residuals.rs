@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::books::{book_of, names};
 use super::known::{self, Factor, InForce};
-use super::{By, Resolved, Selection, ShowError, period};
+use super::{By, Resolved, Selection, ShowError, need_intervals, period};
 use crate::accounting::Book;
 use crate::domain::units::Millis;
 use crate::store::read::{Cell, Table};
@@ -35,6 +35,7 @@ type Key = (Millis, Millis, i64, String, u8);
 /// standard coal by heat content (below 0 where heat comes from the surroundings).
 pub fn residuals(ledger: &Connection, selection: &Selection, by: By) -> Result<Table, ShowError> {
     let mut wanted = selection.resolve(ledger)?;
+    need_intervals(ledger, wanted.from)?;
     let names = names(ledger)?;
     let factors = known::factors(ledger, &wanted)?;
     let coal = known::coal_calorific(ledger, &wanted)?;

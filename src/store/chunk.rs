@@ -208,7 +208,9 @@ fn write_reals(out: &mut Output, reals: &[(usize, f64)], known: &[Vec<Cell>]) {
 fn write_integers(out: &mut Output, values: &[i64], hints: &[i64]) {
     let mut best: Option<(usize, u32, Vec<i64>)> = None;
     let mut sorted = Vec::with_capacity(values.len());
-    for (number, guess) in GUESSES.iter().enumerate() {
+    // Hints of nothing are a level of zero.
+    let hintless = usize::from(hints.iter().all(|hint| *hint == 0));
+    for (number, guess) in GUESSES.iter().enumerate().skip(hintless) {
         let off: Vec<i64> = values.iter().enumerate().map(|(row, value)| value.wrapping_sub(guess.of(&values[..row], hints))).collect();
         let rest = off.get(guess.heads()..).unwrap_or_default();
         let middle = median(rest, &mut sorted);

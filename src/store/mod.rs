@@ -23,6 +23,7 @@ pub mod regulation;
 pub mod request;
 pub mod restate;
 pub mod restore;
+pub mod retention;
 pub mod savings;
 pub mod scale;
 mod series;
@@ -35,6 +36,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use rustc_hash::FxHashSet;
+
+use crate::domain::keep::Keep;
 
 /// Grows whenever a table changes its meaning.
 pub const SCHEMA_VERSION: i64 = 5;
@@ -107,6 +110,9 @@ pub struct Store {
     alone: FxHashSet<batch::RowId>,
     unsettled: latest::Unsettled,
     packing: history::Packing,
+    kept: retention::Kept,
+    /// How it was to be kept, and the day, when nothing was left to remove.
+    forgotten: (Keep, i64),
     /// None while no outbox is configured.
     feed: Option<outbox::Feed>,
     /// Dropped last: the file is closed before another writer may come.
@@ -148,9 +154,10 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(64);
         migrate(&mut connection, &file)?;
         unpacked::equip(&connection)?;
-        let packing = history::Packing::of(&connection)?;
+        let (packing, kept) = (history::Packing::of(&connection)?, retention::kept(&connection)?);
         let (alone, unsettled) = (FxHashSet::default(), latest::Unsettled::default());
-        let mut store = Store { connection, alone, unsettled, packing, feed: None, _lock: FolderLock(lock) };
+        let forgotten = (Keep::default(), i64::MIN);
+        let mut store = Store { connection, alone, unsettled, packing, kept, forgotten, feed: None, _lock: FolderLock(lock) };
         store.alone = readings::alone(&store.connection)?;
         store.unsettled = latest::left_behind(&store.connection)?;
         store.settle()?;

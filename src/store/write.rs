@@ -55,20 +55,38 @@ impl Store {
         Ok(())
     }
 
-    /// Takes new shares, and the roll-ups made with them in the place of the old ones; both or neither.
+    /// From when on roll-ups can be made anew: the first local day whose intervals are all kept.
+    pub fn remade_from(&self, calendar: &mut LocalCalendar) -> Millis {
+        self.kept().intervals.map_or(Millis(i64::MIN), |kept| {
+            let day = calendar.day(kept);
+            if day.start < kept { day.end } else { kept }
+        })
+    }
+
+    /// Takes new shares, and the roll-ups made with them in the place of the old ones; both or neither. What cannot be made anew stays as it is.
     pub fn replace_rollups(
         &mut self,
         shares: &[(RowId, Share)],
         batch: &mut Batch,
         calendar: &mut LocalCalendar,
     ) -> Result<(), StoreError> {
+        let from = self.remade_from(calendar);
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         accounts::replace_shares(&transaction, shares, batch.recorded)?;
         if let Some(feed) = &mut self.feed {
             feed.keep_all_hours(&transaction)?;
         }
-        transaction.execute("DELETE FROM rollup_row", [])?;
-        transaction.execute("DELETE FROM cost_row", [])?;
+        transaction.execute("DELETE FROM rollup_row WHERE ts >= ?1", [from.0])?;
+        transaction.execute("DELETE FROM cost_row WHERE ts >= ?1", [from.0])?;
+        if from > Millis(i64::MIN) {
+            // The month that is cut begins with its days that stay.
+            let month = calendar.month(from).start.0;
+            transaction.execute("DELETE FROM rollup_row WHERE level = 3 AND ts = ?1", [month])?;
+            let sql = "INSERT INTO rollup_row SELECT 3, ?1, entity, carrier, SUM(quantity), SUM(gross), SUM(assumed), SUM(estimated), SUM(co2e_ug), \
+                       SUM(ce_calorific_ug), SUM(ce_primary_ug), SUM(parts), SUM(bought) FROM rollup_row \
+                       WHERE level = 2 AND ts >= ?1 AND ts < ?2 GROUP BY entity, carrier";
+            transaction.execute(sql, [month, from.0])?;
+        }
         accounts::insert_prices(&transaction, &batch.prices, Millis(0))?;
         accounts::insert_factors(&transaction, &batch.factors, Millis(0))?;
         accounts::costs(&transaction, batch)?;

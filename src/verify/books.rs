@@ -5,9 +5,18 @@ use rustc_hash::FxHashMap;
 
 use super::ledger::Ledger;
 use super::{Finding, Tally, VerifyError};
+use crate::store::retention::Kept;
 
-pub fn check(connection: &Connection, ledger: &Ledger) -> Result<Vec<Finding>, VerifyError> {
-    Ok(vec![intervals(connection, ledger)?, hours(connection)?, levels(connection)?, nodes(connection)?])
+/// Sums over all of a ledger's readings or intervals are checked while it has them all.
+pub fn check(connection: &Connection, ledger: &Ledger, kept: Kept) -> Result<Vec<Finding>, VerifyError> {
+    let mut findings = vec![levels(connection)?];
+    if kept.readings.is_none() {
+        findings.push(intervals(connection, ledger)?);
+    }
+    if kept.intervals.is_none() {
+        findings.extend([hours(connection)?, nodes(connection)?]);
+    }
+    Ok(findings)
 }
 
 fn intervals(connection: &Connection, ledger: &Ledger) -> Result<Finding, VerifyError> {

@@ -22,14 +22,18 @@ type CostKey = (i64, i64, i64, i64);
 const LAST_PRICED_BOOK: i64 = 4;
 const UNPRICED: i64 = 5;
 
-pub fn check(connection: &Connection) -> Result<Vec<Finding>, VerifyError> {
+/// `kept`: from when on the ledger has all intervals, if not from the beginning.
+pub fn check(connection: &Connection, kept: Option<Millis>) -> Result<Vec<Finding>, VerifyError> {
     let zone: String = connection.query_row("SELECT value FROM meta WHERE key = 'time_zone'", [], |row| row.get(0))?;
     let mut calendar = LocalCalendar::new(TimeZone::get(&zone).unwrap_or(TimeZone::UTC));
     let (mut carbon, mut costs) = (Tally::default(), Tally::default());
     let range = connection.query_row("SELECT first, last FROM interval_range", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if let (Some(first), Some(last)) = range {
         let rules = Rules::read(connection)?;
-        let mut month = calendar.month(Millis(first));
+        let mut month = calendar.month(kept.unwrap_or(Millis(first)));
+        if kept.is_some_and(|kept| month.start < kept) {
+            month = calendar.month(month.end);
+        }
         while month.start.0 <= last {
             let (hours, bills) = work_out(connection, &rules, month, &mut calendar)?;
             check_carbon(connection, month, &hours, &mut calendar, &mut carbon)?;

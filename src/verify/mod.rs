@@ -13,8 +13,10 @@ pub mod truth;
 
 use std::path::PathBuf;
 
+use crate::domain::units::Millis;
 use crate::store::StoreError;
 use crate::store::read::{Cell, Table};
+use crate::store::retention::{Kept, kept};
 
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -104,15 +106,27 @@ impl Tally {
     }
 }
 
+/// What cannot be checked any more, as findings that nothing was checked for.
+fn no_longer_kept(kept: Kept) -> impl Iterator<Item = Finding> {
+    let told = |check: &'static str, from: Option<Millis>, what: &str| {
+        from.map(|from| Finding { check, checked: 0, failed: 0, detail: format!("kept from {} ms on; not checked: {what}", from.0) })
+    };
+    let readings = told("older readings are no longer kept", kept.readings, "spans before, and that all intervals add up to all readings");
+    let sums = "figures of months that begin before, and that all hours add up to all intervals";
+    readings.into_iter().chain(told("older intervals are no longer kept", kept.intervals, sums))
+}
+
 /// Checks a data folder's ledger against a truth file.
 pub fn verify(data: &std::path::Path, truth_file: &std::path::Path) -> Result<Verification, VerifyError> {
     let connection = crate::store::open_to_read(data)?;
     let truth = truth::read(truth_file)?;
     let ledger = ledger::read(&connection)?;
-    let mut findings = spans::check(&truth, &ledger);
-    findings.extend(books::check(&connection, &ledger)?);
-    findings.extend(figures::check(&connection)?);
+    let kept = kept(&connection)?;
+    let mut findings = spans::check(&truth, &ledger, kept.readings);
+    findings.extend(books::check(&connection, &ledger, kept)?);
+    findings.extend(figures::check(&connection, kept.intervals)?);
     findings.extend(faults::check(&truth));
+    findings.extend(no_longer_kept(kept));
     findings.extend(alerts::check(&connection, &truth)?);
     Ok(Verification { findings })
 }

@@ -5,12 +5,14 @@ use rustc_hash::FxHashMap;
 use super::ledger::{Channel, Ledger};
 use super::truth::{Fault, Spans, Truth};
 use super::{Finding, Tally};
+use crate::domain::units::Millis;
 use crate::ledger::mark::Quality;
 
 /// Physical energy has three decimals in the file.
 const PHYSICAL_ROUNDING: f64 = 0.002;
 
-pub fn check(truth: &Truth, ledger: &Ledger) -> Vec<Finding> {
+/// `kept`: from when on the ledger has all readings, if not from the beginning.
+pub fn check(truth: &Truth, ledger: &Ledger, kept: Option<Millis>) -> Vec<Finding> {
     let mut bounds = Tally::default();
     let mut owed = Tally::default();
     let mut physical = Tally::default();
@@ -32,8 +34,9 @@ pub fn check(truth: &Truth, ledger: &Ledger) -> Vec<Finding> {
             .copied()
             .filter(|fault| fault.item.as_ref().is_none_or(|item| *item == spans.item))
             .collect();
-        let sum = sums.entry((&spans.meter, &spans.item)).or_insert((spans.start, spans.start, 0, 0.0));
-        for (from, to, span_owed, span_physical) in each(spans) {
+        let known = each(spans).filter(|(from, ..)| kept.is_none_or(|kept| kept.0 <= *from));
+        for (from, to, span_owed, span_physical) in known {
+            let sum = sums.entry((&spans.meter, &spans.item)).or_insert((from, from, 0, 0.0));
             sum.1 = to;
             sum.2 += i128::from(span_owed);
             sum.3 += span_physical;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nengtan::config::zone_folder;
+use nengtan::domain::keep::{History, Keep};
 use nengtan::domain::units::Millis;
 use nengtan::engine::Engine;
 use nengtan::store::read::{Cell, query as ask};
@@ -12,6 +13,7 @@ use crate::harness::ledger::query;
 use crate::harness::zone::{self, Meter, ZONE, meter, telemetry};
 use crate::harness::{folder, path, repository, run, text};
 
+pub const PACKED: History = History { pack: true, keep: Keep { readings: None, intervals: None, alerts: None, commands: None } };
 /// 2026-03-28 00:00 in Berlin, a day before its clocks go forward.
 pub const FROM_MS: i64 = 1_774_652_400_000;
 pub const QUARTER_MS: i64 = 900_000;
@@ -153,7 +155,7 @@ impl Books {
         books
     }
 
-    fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.engine = None;
         let read = zone_folder::load(&self.zone).unwrap_or_else(|faults| panic!("{faults:?}"));
         let engine = Engine::open(&self.data, read.zone, (read.factors, read.tariff), read.alert_rules, Millis(FROM_MS)).unwrap();
@@ -175,7 +177,7 @@ impl Books {
 
     /// Rows of a slice.
     pub fn pack_slice(&mut self) -> usize {
-        let packed = self.engine.as_mut().unwrap().tidy(true).unwrap();
+        let packed = self.engine.as_mut().unwrap().tidy(&PACKED).unwrap();
         self.packed += packed.readings;
         packed.rows()
     }
@@ -187,7 +189,7 @@ impl Books {
 }
 
 /// The zone's factors, with another one for Shandong's electricity.
-fn write_factor(zone: &Path, factor: &str) {
+pub fn write_factor(zone: &Path, factor: &str) {
     let file = |name: &str| std::fs::read_to_string(repository(&format!("config/factors/{name}.toml"))).unwrap();
     let factors = ["cn", "cn-fuels", "cn-coal", "cn-targets", "gwp"].map(file).join("\n");
     assert!(factors.contains("CN-SD = 0.6191"));
@@ -339,13 +341,22 @@ fn assert_outside(packed: &Path, plain: &Path) {
 
 pub fn four_days(folder: &Path, packs: bool) -> Books {
     let mut books = Books::open(folder, "data", packs);
+    fill(&mut books);
+    assert_eq!(books.packed > 1_000, packs);
+    books
+}
+
+/// Four days.
+pub fn fill(books: &mut Books) {
+    let mut now = FROM_MS;
     for (at, message) in messages(&mut Draws(5)) {
-        books.clock(at);
+        if now + TICK_MS <= at {
+            now = at;
+            books.clock(now);
+        }
         books.take(&message);
     }
     books.clock(FROM_MS + QUARTERS * QUARTER_MS);
-    assert_eq!(books.packed > 1_000, packs);
-    books
 }
 
 #[test]

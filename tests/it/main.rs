@@ -42,6 +42,7 @@ mod reload;
 mod replay;
 mod restart;
 mod restate;
+mod retention;
 mod same_seed;
 mod savings;
 mod savings_change;

@@ -4,7 +4,7 @@ use crate::harness::ledger::query;
 use crate::harness::office::{self, Office, in_order, play, unsaved_wh};
 use crate::harness::zone::{self, Meter, telemetry};
 use crate::harness::{folder, path, run, text};
-use crate::history::{Books, FROM_MS, QUARTER_MS, assert_same, dump, four_days};
+use crate::history::{Books, FROM_MS, PACKED, QUARTER_MS, assert_same, dump, four_days};
 
 #[test]
 fn packing_that_fails_in_the_middle_changes_nothing_and_goes_on_later() {
@@ -13,7 +13,7 @@ fn packing_that_fails_in_the_middle_changes_nothing_and_goes_on_later() {
     let before = dump(&books.data);
     let file = rusqlite::Connection::open(books.data.join("nengtan.sqlite")).unwrap();
     file.execute_batch("CREATE TRIGGER full AFTER INSERT ON packed_row WHEN NEW.id > 3 BEGIN SELECT RAISE(ABORT, 'full'); END").unwrap();
-    assert!(books.engine.as_mut().unwrap().tidy(true).unwrap_err().to_string().contains("full"));
+    assert!(books.engine.as_mut().unwrap().tidy(&PACKED).unwrap_err().to_string().contains("full"));
     assert_eq!(books.rows("packed_row"), 0);
     assert_eq!(dump(&books.data), before);
     file.execute_batch("DROP TRIGGER full").unwrap();
@@ -96,7 +96,7 @@ fn savings_are_fitted_from_packed_history_as_from_rows() {
         let data = folder.path().join(if packs { "packed" } else { "plain" });
         let mut engine = office::open(&zone, &data);
         play(&mut engine, &readings);
-        while packs && engine.tidy(true).unwrap().rows() > 0 {}
+        while packs && engine.tidy(&PACKED).unwrap().rows() > 0 {}
         drop(engine);
         assert_eq!(query(&data, "SELECT COUNT(*) > 1000 AS many FROM packed_row")[0]["many"], i32::from(packs));
         [vec!["savings", "fit", "--to", "2026-01-01"], vec!["savings", "show"], vec!["rank"]].map(|arguments| {

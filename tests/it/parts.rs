@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nengtan::store::open_to_read;
+use nengtan::store::retention::Kept;
 
 use crate::harness::ledger::{Row, count, dump, query, show};
 use crate::harness::plant::{Plant, WALL};
@@ -136,8 +137,8 @@ fn assert_exact(data: &Path, what: &str) {
     }
     assert!(checked >= 5 * 3, "{what}: {checked} roll-ups");
     let marks = nengtan::verify::ledger::read(&ledger).unwrap();
-    let mut findings = nengtan::verify::books::check(&ledger, &marks).unwrap();
-    findings.extend(nengtan::verify::figures::check(&ledger).unwrap());
+    let mut findings = nengtan::verify::books::check(&ledger, &marks, Kept::default()).unwrap();
+    findings.extend(nengtan::verify::figures::check(&ledger, None).unwrap());
     for finding in findings {
         assert!(finding.checked > 0 && finding.failed == 0, "{what}: {finding:?}");
     }
