@@ -1,7 +1,8 @@
 //! History in little space: bytes a reading, the CPU time of packing, and how long readers wait.
 //!
 //! Plays METERS (10,000) meters over DAYS (30) days of quarters of an hour into an engine, one register and two gauges a reading, without a broker; loads
-//! go up and down by the hour and at random, registers have two decimals, powers one and power factors two. Prints Markdown; asserts nothing about time.
+//! go up and down by the hour and at random, registers have two decimals, powers one and power factors two. `APART_MS` (0) sets meters' times so far apart,
+//! round half of a quarter. Prints Markdown; asserts nothing about time.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark talks, and stops where it cannot go on")]
 #![allow(clippy::disallowed_methods, reason = "readers wait by the wall clock")]
@@ -29,7 +30,7 @@ const LOOKS: i64 = 21;
 
 fn main() {
     let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<i64>().unwrap());
-    let (meters, days) = (number("METERS", 10_000), number("DAYS", 30));
+    let (meters, days, apart_ms) = (number("METERS", 10_000), number("DAYS", 30), number("APART_MS", 0));
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     write_zone(folder.path(), meters);
@@ -43,7 +44,8 @@ fn main() {
         let at = FROM_MS + quarter * QUARTER_MS;
         let mut messages = vec![("nengtan/bench/clock".to_owned(), format!(r#"{{"now":{at},"next":{at}}}"#))];
         for some in loads.chunks_mut(PER_MESSAGE) {
-            let texts: Vec<String> = some.iter_mut().map(|load| load.reading(quarter, at)).collect();
+            let texts: Vec<String> =
+                some.iter_mut().map(|load| load.reading(quarter, at - load.meter * apart_ms % (QUARTER_MS / 2))).collect();
             messages.push(("nengtan/bench/gw/GW-1/telemetry".to_owned(), format!("[{}]", texts.join(","))));
         }
         for some in messages.chunks(MESSAGES_PER_COMMIT) {
