@@ -306,7 +306,7 @@ impl Shell {
                         self.commit()?;
                         commit_at = None;
                     }
-                    self.engine.tidy(&self.batch.history)?;
+                    Self::tell_of_packing(self.engine.tidy(&self.batch.history)?);
                 }
                 _ = look.tick(), if self.job.is_none() => {
                     if self.engine.store().has_requests().map_err(EngineError::from)? {
@@ -356,7 +356,7 @@ impl Shell {
         self.committed.extend(self.unacknowledged.drain(..));
         self.tell(effects);
         self.send();
-        self.engine.keep_packed(&self.batch.history).map(drop).map_err(CollectError::from)
+        self.engine.keep_packed(&self.batch.history).map(Self::tell_of_packing).map_err(CollectError::from)
     }
 
     /// A slice of the job; the batch is committed.

@@ -10,12 +10,22 @@ use super::{CollectError, Shell, alert_line, wall_now};
 use crate::alerts::Change;
 use crate::engine::Effects;
 use crate::mqtt::Publication;
+use crate::store::history::Packed;
 use crate::wire::{encode, topic};
 
 /// Publications that wait; beyond, the oldest go.
 const PUBLICATIONS_MAX: usize = 100_000;
 
 impl Shell {
+    pub(super) fn tell_of_packing(packed: Packed) {
+        if let Some(day) = packed.left {
+            warn!(
+                day_ms = day.0,
+                "history is not packed from this day on: it has too many readings that each have a moment of their own; let meters read at common moments, as on whole minutes"
+            );
+        }
+    }
+
     pub(super) fn tell(&mut self, effects: Effects) {
         let zone = self.engine.zone();
         let tz = &zone.profile().time_zone;

@@ -21,6 +21,8 @@ const SLICE_ROWS: usize = 8_192;
 const ROWS_PER_READING: usize = 4;
 /// Moments of a day that are sought one by one; with more of them a slice reads its day from end to end.
 const MOMENTS_MAX: usize = 4_096;
+/// Rows of such a day: each slice reads them all, so a day with more of them stays as it is, and so do those after it.
+const WHOLE_DAY_ROWS_MAX: i64 = 262_144;
 /// Numbers of channels that a piece looks through, at most.
 const WIDTH_MAX: i64 = 65_536;
 /// Rows of a chunk for which there is room at once.
@@ -37,6 +39,8 @@ type Key = (u32, i64);
 pub struct Packed {
     pub readings: usize,
     pub intervals: usize,
+    /// The begin of a UTC day that cannot be packed: it has too many rows of too many moments. Said once; nothing is packed any more.
+    pub left: Option<Millis>,
 }
 
 impl Packed {
@@ -48,6 +52,7 @@ impl Packed {
     fn add(&mut self, more: Packed) {
         self.readings += more.readings;
         self.intervals += more.intervals;
+        self.left = self.left.or(more.left);
     }
 }
 
@@ -60,6 +65,8 @@ pub(super) struct Packing {
     due: usize,
     /// The day at work; nothing was written to it since it was begun.
     day: Option<Day>,
+    /// There is a day that cannot be packed.
+    stopped: bool,
 }
 
 #[derive(Debug)]
@@ -75,7 +82,7 @@ struct Day {
 impl Packing {
     pub(super) fn of(connection: &Connection) -> Result<Packing, StoreError> {
         let until: Option<i64> = connection.query_row("SELECT MAX(day) FROM packed_moment", [], |row| row.get(0))?;
-        Ok(Packing { until: until.unwrap_or(i64::MIN), due: 0, day: None })
+        Ok(Packing { until: until.unwrap_or(i64::MIN), due: 0, day: None, stopped: false })
     }
 
     pub(super) fn wrote(&mut self, readings: usize) {
@@ -98,11 +105,12 @@ impl Store {
     /// Packs a slice of the oldest days, if they are old enough by the engine's clock. Nothing packed: there is none.
     pub fn pack(&mut self, now: Millis) -> Result<Packed, StoreError> {
         let mut packed = Packed::default();
-        if ripe(&self.connection, now)?.is_none() {
+        if self.packing.stopped || ripe(&self.connection, now)?.is_none() {
             return Ok(packed);
         }
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         while packed.rows() < SLICE_ROWS / 2
+            && !self.packing.stopped
             && let Some(day) = ripe(&transaction, now)?
         {
             packed.add(pack_piece(&transaction, &mut self.packing, day)?);
@@ -127,6 +135,10 @@ fn pack_piece(transaction: &Transaction, packing: &mut Packing, day: i64) -> Res
         Some(work) => work,
         None => Day::begin(transaction, day)?,
     };
+    if work.is_whole() && WHOLE_DAY_ROWS_MAX < rows_of(transaction, day)? {
+        packing.stopped = true;
+        return Ok(Packed { left: Some(Millis(day * DAY_MS)), ..Packed::default() });
+    }
     let end = work.channel + work.width;
     let mut chunks: Vec<Option<Chunk>> = (work.channel..end).map(|_| None).collect();
     let [readings, intervals] = work.stretches.each_ref().map(|stretches| stretches.len().min(ROOM_MAX));
@@ -171,10 +183,20 @@ impl Day {
         let stretches = [stretches(transaction, "reading_row", day)?, stretches(transaction, "interval_row", day)?];
         let moments: usize = stretches.iter().map(Vec::len).sum();
         // As if each channel had a row of each moment; of a day as a whole nobody knows.
-        let whole = stretches.iter().flatten().any(|[first, last]| first < last);
-        let width = if whole { 1 } else { i64::try_from(SLICE_ROWS / moments.max(1)).map_or(WIDTH_MAX, |width| width.clamp(1, WIDTH_MAX)) };
-        Ok(Day { number: day, stretches, channel: 0, width })
+        let width = i64::try_from(SLICE_ROWS / moments.max(1)).map_or(WIDTH_MAX, |width| width.clamp(1, WIDTH_MAX));
+        let day = Day { number: day, stretches, channel: 0, width };
+        Ok(if day.is_whole() { Day { width: 1, ..day } } else { day })
     }
+
+    /// Whether a slice reads it from end to end.
+    fn is_whole(&self) -> bool {
+        self.stretches.iter().flatten().any(|[first, last]| first < last)
+    }
+}
+
+fn rows_of(transaction: &Transaction, day: i64) -> Result<i64, StoreError> {
+    let sql = "SELECT (SELECT COUNT(*) FROM reading_row WHERE ts >= ?1 AND ts < ?2) + (SELECT COUNT(*) FROM interval_row WHERE ts >= ?1 AND ts < ?2)";
+    Ok(transaction.prepare_cached(sql)?.query_row([day * DAY_MS, (day + 1) * DAY_MS], |row| row.get(0))?)
 }
 
 /// Where a day's rows lie: the moments that have some, or the whole day if they are many.
@@ -205,7 +227,7 @@ fn insert<'a>(transaction: &Transaction, day: i64, chunks: impl Iterator<Item = 
         let uneven = readings.iter().any(|ts| moment(*ts) % MINUTE_MS != 0);
         moments.extend(readings.iter().filter(|_| !uneven).chain(intervals).map(|ts| moment(*ts)));
         insert.execute(params![channel, day, readings.len() as u32, intervals.len() as u32, uneven, chunk.to_bytes()])?;
-        packed.add(Packed { readings: readings.len(), intervals: intervals.len() });
+        packed.add(Packed { readings: readings.len(), intervals: intervals.len(), left: None });
     }
     let mut known = transaction.prepare_cached("INSERT OR IGNORE INTO packed_moment VALUES (?1, ?2)")?;
     for moment in moments {

@@ -23,6 +23,28 @@ fn packing_that_fails_in_the_middle_changes_nothing_and_goes_on_later() {
 }
 
 #[test]
+fn a_day_with_too_many_moments_of_too_many_rows_is_left_as_rows_and_told_once() {
+    let folder = folder();
+    let mut books = four_days(folder.path(), false);
+    let file = rusqlite::Connection::open(books.data.join("nengtan.sqlite")).unwrap();
+    // Four channels with a reading a second, on the day before all others.
+    let sql = "INSERT INTO reading_row (ts, channel, value) WITH second(n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM second WHERE n < 86399) \
+               SELECT (SELECT MIN(ts) / 86400000 - 1 FROM reading_row) * 86400000 + 1000 * n, c.column1, n FROM second, (VALUES (1), (2), (3), (4)) c";
+    let rows = file.execute(sql, []).unwrap();
+    let day: i64 = file.query_row("SELECT MIN(ts) FROM reading_row", [], |row| row.get(0)).unwrap();
+    let engine = books.engine.as_mut().unwrap();
+    let packed = engine.tidy(&PACKED).unwrap();
+    assert_eq!((packed.rows(), packed.left.map(|day| day.0)), (0, Some(day)));
+    assert_eq!(engine.tidy(&PACKED).unwrap().left, None);
+    assert_eq!(books.rows("packed_row"), 0);
+    // A few rows less, and it is packed like any other.
+    let fewer = file.execute("DELETE FROM reading_row WHERE ts < ?1 + 86400000 AND channel > 1", [day]).unwrap();
+    assert!(fewer * 4 > rows * 2);
+    books.start_again();
+    assert!(books.pack_slice() > 0);
+}
+
+#[test]
 fn a_reading_that_comes_into_a_day_of_which_a_part_is_packed_is_packed_with_it() {
     const COUNT: i64 = 60;
     let names: Vec<&'static str> = (0..COUNT).map(|meter| &*format!("{meter:02}").leak()).collect();
