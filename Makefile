@@ -35,6 +35,7 @@ bench:
 	cargo build --release --locked --workspace --bins
 	cargo bench --locked --bench ledger
 	cargo bench --locked --bench savings
+	cargo bench --locked --bench regulation
 	benches/memory.sh
 
 # The collector beside Telegraf, through Mosquitto into InfluxDB; needs influxd and telegraf on the PATH.

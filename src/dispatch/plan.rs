@@ -10,7 +10,7 @@ use std::time::Duration;
 use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, SolveOptions, SolveOutcome, Variable};
 
 /// The most variables of a problem: a month of hours for two batteries and two groups of vehicles, and little more.
-pub const VARIABLES_MAX: usize = 10_000;
+pub const VARIABLES_MAX: usize = 12_000;
 /// The most nodes of branch and bound; without batches there are none.
 const NODES_MAX: u64 = 500;
 /// A plan within this share of the best one is good enough where batches are chosen.

@@ -133,10 +133,13 @@ impl Site {
         let whole = |kw: &f64| (kw / STEP_KW).round() * STEP_KW;
         let (batteries, rest) = powers.split_at(self.batteries.len());
         let (vehicles, batches) = rest.split_at(self.vehicles.len());
-        // No cap where all that is there is wanted.
+        // No cap where all that is there is wanted; but what has waited is not drawn at once, for that would make a peak within the hour.
         let cap = |(kw, index): (&f64, usize)| {
-            let there = (problem.storages[index].ceiling_kwh[step] - stored_kwh[index]) / problem.steps.hours[step];
-            Some(whole(kw)).filter(|cap| *cap + STEP_KW < there)
+            let Storage { ceiling_kwh, held, .. } = &problem.storages[index];
+            let there = (ceiling_kwh[step] - stored_kwh[index]) / problem.steps.hours[step];
+            let came = if step > 0 { ceiling_kwh[step - 1] } else { self.waiting_kwh(index) };
+            let waits = *held && STEP_KW < (came - stored_kwh[index]) / problem.steps.hours[step];
+            Some(whole(kw)).filter(|cap| waits || *cap + STEP_KW < there)
         };
         let hours = problem.steps.hours.len();
         let (from_vehicles, from_batches) = (self.batteries.len(), self.batteries.len() + self.vehicles.len());
@@ -183,14 +186,20 @@ impl Site {
         let expected = PEAK_SHARE * self.recent_peak_kw;
         let peaks_kw: Vec<f64> = (0..months.len()).map(|month| if month == 0 { self.peak_kw.max(expected) } else { expected }).collect();
         let firsts = self.firsts(&steps);
-        let losses_kwh_max = self.spares_what_it_loses.then(|| firsts.iter().map(|(_, spared_kwh)| spared_kwh).sum());
+        let losses_kwh_max = self.spares_what_it_loses.then_some(0.0);
         let (spares, peak_cny_per_kw) = (spares(&firsts), *peak_cny_per_kw);
         let carbon_cny_per_kg = self.carbon_cny_per_kg;
-        Some(Problem { steps, storages, carbon_cny_per_kg, peak_cny_per_kw, peaks_kw, spares, losses_kwh_max, ..Problem::default() })
+        Some(Problem { steps, storages, spares, losses_kwh_max, carbon_cny_per_kg, peak_cny_per_kw, peaks_kw, ..Problem::default() })
+    }
+
+    /// What waits of the work at a position of the storages, kWh.
+    fn waiting_kwh(&self, storage: usize) -> f64 {
+        let batch = storage.checked_sub(self.batteries.len() + self.vehicles.len()).and_then(|index| self.batches.get(index));
+        batch.map_or(0.0, |batch| batch.waiting_kwh)
     }
 
     /// Of each heat pump in each step, one after another.
-    fn firsts(&self, steps: &Steps) -> Vec<(First, f64)> {
+    fn firsts(&self, steps: &Steps) -> Vec<First> {
         firsts(&self.pumps, steps, (self.outlook.kg_per_kwh, self.carbon_cny_per_kg))
     }
 
@@ -299,9 +308,9 @@ fn drawing(charge_kw_max: f64, (floor_kwh, ceiling_kwh): (Vec<f64>, Vec<f64>), w
     }
 }
 
-/// Whether heat pumps go first: of each in each step, one after another, with what it spares so. By the annual factor and a price of carbon, CNY/kg.
+/// Whether heat pumps go first: of each in each step, one after another. By the annual factor and a price of carbon, CNY/kg.
 #[must_use]
-pub fn firsts(pumps: &[Pump], steps: &Steps, (kg_per_kwh, carbon_cny_per_kg): (f64, f64)) -> Vec<(First, f64)> {
+pub fn firsts(pumps: &[Pump], steps: &Steps, (kg_per_kwh, carbon_cny_per_kg): (f64, f64)) -> Vec<First> {
     let of_pump = |pump: &Pump| {
         let boiler_cny = pump.boiler_cny_per_kwh + carbon_cny_per_kg * pump.boiler_kg_per_kwh;
         let first = |step: usize| {
@@ -315,18 +324,18 @@ pub fn firsts(pumps: &[Pump], steps: &Steps, (kg_per_kwh, carbon_cny_per_kg): (f
 
 /// What can be spared, in the order of `firsts`.
 #[must_use]
-pub fn spares(firsts: &[(First, f64)]) -> Vec<Spare> {
-    firsts.iter().filter_map(|(first, _)| if let First::MayRest(spare) = first { Some(*spare) } else { None }).collect()
+pub fn spares(firsts: &[First]) -> Vec<Spare> {
+    firsts.iter().filter_map(|first| if let First::MayRest(spare) = first { Some(*spare) } else { None }).collect()
 }
 
 /// What a plan means for each heat pump in a step of so many: the share of its heat that goes first.
 #[must_use]
-pub fn shares(firsts: &[(First, f64)], plan: &Plan, (step, steps): (usize, usize)) -> Vec<f64> {
+pub fn shares(firsts: &[First], plan: &Plan, (step, steps): (usize, usize)) -> Vec<f64> {
     let mut spared = plan.spared_kwh.iter();
-    let share = |(first, _): &(First, f64)| match first {
+    let share = |first: &First| match first {
         First::Yes => 1.0,
         First::No => 0.0,
-        First::MayRest(Spare { kwh_max, .. }) => 1.0 - spared.next().map_or(0.0, |kwh| kwh / kwh_max),
+        First::MayRest(Spare { kwh_max, .. }) => 1.0 - spared.next().map_or(0.0, |kwh| kwh / kwh_max.max(f64::MIN_POSITIVE)),
     };
     let shares: Vec<f64> = firsts.iter().map(share).collect();
     shares.chunks(steps.max(1)).map(|of_pump| of_pump[step].clamp(0.0, 1.0)).collect()

@@ -19,17 +19,20 @@ use crate::dispatch::outlook::{HORIZON_H, Outlook, outlook};
 use crate::dispatch::site::{BACK_MS, Batch, Battery, CARBON_CNY_PER_T, LAST_RESORT, Site, Vehicles, Wishes};
 use crate::domain::assets::{Asset, AssetKind, Band};
 use crate::domain::factors::GridMethod;
+use crate::domain::tariff;
 use crate::domain::units::{HOUR_MS, Millis};
 use crate::domain::zone::ClockMode;
 use crate::regulation::desk::Move;
 use crate::regulation::rules::{self, Situation};
 use crate::store::batch::RowId;
-use crate::store::planning::{STATE_OF_CHARGE, WAITING};
+use crate::store::planning::{HEAT, STATE_OF_CHARGE, WAITING};
 
 /// The newest hours are read once more for each plan: what comes late is late by minutes, as a rule.
 const AGAIN_MS: i64 = 3 * HOUR_MS;
 /// A gauge's value that is older says nothing.
 const GAUGE_AGE_MS: i64 = HOUR_MS;
+/// The weather of now is the mean of the last three hours, as for the rules.
+const WEATHER_MS: i64 = 3 * HOUR_MS;
 const MG_PER_KG: f64 = 1e6;
 const KG_PER_T: f64 = 1000.0;
 
@@ -46,6 +49,8 @@ struct Seen {
     /// What was put off in the hour, less what was made up for.
     put_off_kw: f64,
     outdoor_c: Option<f64>,
+    /// What each heat pump's station made.
+    heat_kw: Vec<f64>,
 }
 
 /// Positions of the assets that can be planned for.
@@ -115,6 +120,7 @@ impl Engine {
         if used < begun && !self.planning.maker.is_busy() {
             self.begin_plan(begun)?;
         }
+        let outdoor_c = self.store.outdoor_c(now.plus_ms(-WEATHER_MS), now)?;
         let mut plans = vec![Said::Nothing; self.zone.assets().len()];
         let Some(Told { hour, assets, wishes }) = self.planning.told.as_ref() else { return Ok(plans) };
         let into_plan = usize::try_from(begun.ms_since(*hour) / HOUR_MS).unwrap_or(usize::MAX);
@@ -125,7 +131,10 @@ impl Engine {
             assets.batches.iter().zip(batches).for_each(|(index, cap)| say(index, *cap));
             for (index, share) in assets.pumps.iter().zip(pumps) {
                 let Band { min, max } = self.zone.assets()[*index].limits;
-                say(index, Some((min + share * (max - min)).round()));
+                // A plan lets it rest, and never has it run where the rules do not.
+                if outdoor_c.is_some_and(|outdoor_c| by_rule(&self.zone.assets()[*index], outdoor_c).is_some()) {
+                    say(index, Some((min + share * (max - min)).round()));
+                }
             }
         }
         Ok(plans)
@@ -203,18 +212,13 @@ impl Engine {
         Gas::at(hour, (&self.in_force.tariff, &self.in_force.factors, self.zone.profile()), &mut self.calendar)
     }
 
-    /// Its flow is as warm as the rules want it, else as its boilers plan it, at each of these outdoor temperatures.
-    fn pump(&self, asset: &Asset, gas: &Gas, ahead_c: &[f64]) -> Option<Pump> {
+    /// Its flow is as warm as the rules want it, else as its boilers plan it, at each of these outdoor temperatures
+    /// with this heat.
+    fn pump(&self, asset: &Asset, gas: &Gas, (ahead_c, taken_kw): (&[f64], &[f64])) -> Option<Pump> {
         let boiler = self.zone.assets().iter().find(|other| other.kind == AssetKind::Boiler && other.entity == asset.entity)?;
-        let by_rule = |asset: &Asset, outdoor_c: f64| {
-            let local = jiff::civil::DateTime::default();
-            let band = crate::domain::tariff::Band::Unpriced;
-            let situation = Situation { local, in_use: true, value: None, day_c: None, outdoor_c: Some(outdoor_c), band };
-            rules::wish(asset, &situation).map(|wish| wish.value)
-        };
         let flow = |outdoor_c: &f64| Some((by_rule(boiler, *outdoor_c).or(boiler.normal)?, *outdoor_c));
         let ruled = ahead_c.iter().map(|outdoor_c| by_rule(asset, *outdoor_c).is_some()).collect();
-        Pump::new(&asset.pumping, gas, &ahead_c.iter().map(flow).collect::<Option<Vec<_>>>()?, ruled)
+        Pump::new(&asset.pumping, gas, &ahead_c.iter().map(flow).collect::<Option<Vec<_>>>()?, (taken_kw, ruled))
     }
 
     /// Brings what was seen up to the hour.
@@ -223,7 +227,7 @@ impl Engine {
         let seen = &mut self.planning.seen;
         seen.retain(|seen| oldest <= seen.hour.start && seen.hour.start < again);
         let mut at = seen.last().map_or(oldest, |seen| seen.hour.start.plus_ms(HOUR_MS));
-        let Planned { batteries, vehicles, batches, .. } = self.planning.assets.clone();
+        let Planned { batteries, vehicles, batches, pumps } = self.planning.assets.clone();
         let row = |index: &usize| self.zone.entity_of(&self.zone.assets()[*index].entity).map(|entity| self.entities[entity.0 as usize]);
         let (batteries, vehicles): (Vec<_>, Vec<_>) = (batteries.iter().map(row).collect(), vehicles.iter().map(row).collect());
         let interval_ms = self.zone.profile().interval_ms;
@@ -240,7 +244,19 @@ impl Engine {
                 let hour = Hour { start: at, of_day, kind: self.zone.day_types().of(self.calendar.date(at)) };
                 let put_off_kw = waits - waited;
                 let outdoor_c = self.store.outdoor_c(at, at.plus_ms(HOUR_MS))?;
-                self.planning.seen.push(Seen { hour, used_kw, bought_kw, highest_kw, batteries_kw, vehicles_kw, put_off_kw, outdoor_c });
+                let heat = |index: &usize| self.store.heat_kwh((&self.zone.assets()[*index].entity, HEAT), at, interval_ms);
+                let heat_kw = pumps.iter().map(heat).collect::<Result<_, _>>()?;
+                self.planning.seen.push(Seen {
+                    hour,
+                    used_kw,
+                    bought_kw,
+                    highest_kw,
+                    batteries_kw,
+                    vehicles_kw,
+                    put_off_kw,
+                    outdoor_c,
+                    heat_kw,
+                });
                 waited = waits;
             }
             at = at.plus_ms(HOUR_MS);
@@ -269,6 +285,10 @@ impl Engine {
         };
         let outdoor: Vec<Past> = seen.iter().filter_map(|seen| Some(Past { hour: seen.hour, kw: seen.outdoor_c? })).collect();
         let ahead_c = forecast::level(&outdoor, &outlook.hours);
+        let pump = |(place, index): (usize, &usize)| {
+            let taken_kw = forecast::load(&series(&|seen| seen.heat_kw[place]), &outlook.hours)?;
+            self.pump(asset(index), gas?, (ahead_c.as_ref()?, &taken_kw))
+        };
         let month = outlook.months.first().map_or(Millis(i64::MIN), |month| month.start);
         let peak = |from: Millis| seen.iter().filter(|seen| from <= seen.hour.start).map(|seen| seen.highest_kw).fold(0.0, f64::max);
         let load = |seen: &Seen| seen.used_kw - seen.batteries_kw - seen.vehicles_kw.iter().sum::<f64>() + seen.put_off_kw;
@@ -279,7 +299,7 @@ impl Engine {
             batteries: assets.batteries.iter().map(asset).map(|asset| Battery::of(asset, of(states, asset))).collect(),
             vehicles: assets.vehicles.iter().enumerate().map(group).collect(),
             batches: assets.batches.iter().map(asset).map(|asset| Batch::of(asset, of(waiting, asset), &outlook.hours)).collect(),
-            pumps: assets.pumps.iter().map(asset).filter_map(|asset| self.pump(asset, gas?, ahead_c.as_ref()?)).collect(),
+            pumps: assets.pumps.iter().enumerate().filter_map(pump).collect(),
             carbon_cny_per_kg: CARBON_CNY_PER_T / KG_PER_T,
             spares_what_it_loses: true,
             peak_kw: peak(month),
@@ -287,6 +307,13 @@ impl Engine {
             outlook,
         }
     }
+}
+
+/// What the rules wish of heat supply at an outdoor temperature.
+fn by_rule(asset: &Asset, outdoor_c: f64) -> Option<f64> {
+    let (local, band) = (jiff::civil::DateTime::default(), tariff::Band::Unpriced);
+    let situation = Situation { local, in_use: true, value: None, day_c: None, outdoor_c: Some(outdoor_c), band };
+    rules::wish(asset, &situation).map(|wish| wish.value)
 }
 
 /// By entity.

@@ -13,7 +13,10 @@ use crate::domain::units::{HOUR_MS, Millis};
 pub const STATE_OF_CHARGE: &str = "state_of_charge_pct";
 /// The item of a work's gauge: the electricity that what waits will take, kWh.
 pub const WAITING: &str = "waiting_kwh";
+/// The item of a meter of the heat that a station makes for its network.
+pub const HEAT: &str = "heat_gj";
 const WH_PER_KWH: f64 = 1000.0;
+const KJ_PER_KWH: f64 = 3600.0;
 
 impl Store {
     /// Electricity that each entity used in an hour, and what of it was bought, kWh; of those that were metered.
@@ -38,6 +41,17 @@ impl Store {
             highest = highest.into_iter().chain(kw).reduce(f64::max);
         }
         Ok(highest)
+    }
+
+    /// Heat that an entity's meters of such an item measured in an hour, kWh.
+    pub fn heat_kwh(&self, (entity, item): (&str, &str), hour: Millis, interval_ms: i64) -> Result<f64, StoreError> {
+        let sql = "SELECT TOTAL(i.quantity) FROM channel_row c JOIN interval_row i ON i.ts = ?3 AND i.channel = c.id WHERE c.entity = ?1 AND c.item = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut kj = 0.0;
+        for at in (0..HOUR_MS).step_by(usize::try_from(interval_ms).unwrap_or(1)) {
+            kj += statement.query_row(params![entity, item, hour.0 + at], |row| row.get::<_, f64>(0))?;
+        }
+        Ok(kj / KJ_PER_KWH)
     }
 
     /// What the gauges of such an item showed last after `from` and up to `to`, by entity.

@@ -173,6 +173,9 @@ impl Stage {
         let outlook = self.outlook(at, HORIZON_H, calendar)?;
         let outdoor: Vec<Past> = recent.iter().filter_map(|seen| Some(Past { hour: seen.hour, kw: seen.outdoor_c? })).collect();
         let ahead_c = forecast::level(&outdoor, &outlook.hours);
+        let taken = |index: usize| -> Vec<Past> { recent.iter().map(|seen| Past { hour: seen.hour, kw: seen.heat_kw[index] }).collect() };
+        let stations = self.assets(AssetKind::HeatPump).count();
+        let taken_kw = (0..stations).map(|index| forecast::load(&taken(index), &outlook.hours)).collect::<Option<Vec<_>>>();
         let site = Site {
             load: series(|seen| seen.load_kw),
             sun: series(|seen| seen.sun_kw),
@@ -180,7 +183,7 @@ impl Stage {
             batteries: self.batteries(&gauges.states_pct),
             vehicles: self.vehicles(recent),
             batches: self.batches(&gauges.waiting_kwh, &outlook.hours),
-            pumps: ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c)),
+            pumps: ahead_c.zip(taken_kw).map_or_else(Vec::new, |(ahead_c, taken_kw)| self.pumps(&ahead_c, &taken_kw)),
             outlook,
             carbon_cny_per_kg: self.carbon_cny_per_kg,
             spares_what_it_loses: self.spares_what_it_loses,
@@ -222,8 +225,10 @@ impl Stage {
         steps.load_kw = month.iter().enumerate().map(|(hour, seen)| seen.load_kw - seen.sun_kw - come_kw(hour)).collect();
         steps.excess_kw = month.iter().map(|seen| seen.excess_kw).collect();
         steps.charge_below_kw = vec![f64::INFINITY; hours];
+        let stations = self.assets(AssetKind::HeatPump).count();
+        let taken_kw: Vec<Vec<f64>> = (0..stations).map(|index| month.iter().map(|seen| seen.heat_kw[index]).collect()).collect();
         let ahead_c: Option<Vec<f64>> = month.iter().map(|seen| seen.outdoor_c).collect();
-        let pumps = ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c));
+        let pumps = ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c, &taken_kw));
         let firsts = firsts(&pumps, &steps, (outlook.kg_per_kwh, self.carbon_cny_per_kg));
         let pools = Pools::of(&storages, POOLS_OF_A_MONTH);
         let problem = Problem {
@@ -231,7 +236,7 @@ impl Stage {
             storages: pools.storages(&storages),
             carbon_cny_per_kg: self.carbon_cny_per_kg,
             spares: spares(&firsts),
-            losses_kwh_max: self.spares_what_it_loses.then(|| firsts.iter().map(|(_, spared_kwh)| spared_kwh).sum()),
+            losses_kwh_max: self.spares_what_it_loses.then_some(0.0),
             peak_cny_per_kw: outlook.peak_cny_per_kw,
             peaks_kw: vec![0.0; outlook.months.len()],
             ..Problem::default()

@@ -217,8 +217,8 @@ fn what_cannot_be_is_an_error_and_never_a_number() {
 
 #[test]
 fn a_problem_that_is_too_large_or_out_of_time_is_refused() {
-    let many = Problem { storages: vec![battery(48, 0.94); 80], ..day(&[0.5; 48]) };
-    assert_eq!(solve(&many, SOON), Err(Failure::TooLarge(48 * 241)));
+    let many = Problem { storages: vec![battery(48, 0.94); 90], ..day(&[0.5; 48]) };
+    assert_eq!(solve(&many, SOON), Err(Failure::TooLarge(48 * 271)));
     let prices: Vec<f64> = (0..96).map(|hour| f64::from(hour * 37 % 24)).collect();
     let some = Problem { storages: vec![battery(96, 0.94); 20], ..day(&prices) };
     assert_eq!(solve(&some, Duration::ZERO), Err(Failure::Late));

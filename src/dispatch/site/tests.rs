@@ -88,10 +88,10 @@ fn work_waits_for_a_cheap_hour_of_its_day() {
     let cases = [
         ("now is dear", batch(6, 0.0), [1.0, 0.2], Some(0.0)),
         ("what the next hour's power cannot do is done now", batch(2, 0.0), [1.0, 0.2], Some(50.0)),
-        ("its day ends with the hour", batch(1, 20.0), [1.0, 0.2], None),
+        ("its day ends with the hour", batch(1, 20.0), [1.0, 0.2], Some(120.0)),
         ("more than the machines can do before it ends", batch(1, 500.0), [1.0, 0.2], Some(150.0)),
         ("now is cheap: as fast as it comes", batch(6, 0.0), [0.2, 1.0], None),
-        ("and what waits, too", batch(6, 30.0), [0.2, 1.0], None),
+        ("what waits evenly over the hour", batch(6, 30.0), [0.2, 1.0], Some(130.0)),
     ];
     for (claim, batch, prices, cap) in cases {
         let mut site = Site { batches: vec![batch], ..site(prices) };
@@ -105,7 +105,7 @@ fn work_waits_for_a_cheap_hour_of_its_day() {
 fn work_that_waited_is_made_up_for_below_the_months_peak_but_in_time() {
     // 70 kWh wait; 1000 kW is the month's peak, so that no more than what comes may be drawn, but for what is due.
     let batch = |done_by| Batch { power_kw_max: 300.0, come_kw: vec![100.0; 2], done_by, waiting_kwh: 70.0 };
-    for (done_by, cap) in [(6, Some(100.0)), (1, None)] {
+    for (done_by, cap) in [(6, Some(100.0)), (1, Some(170.0))] {
         let site = Site { batches: vec![batch(done_by)], ..site([0.2, 1.0]) };
         assert_eq!(first(&site).batches, [cap], "done by {done_by}");
     }
@@ -113,14 +113,19 @@ fn work_that_waited_is_made_up_for_below_the_months_peak_but_in_time() {
 
 #[test]
 fn a_heat_pump_rests_for_what_a_battery_loses() {
-    // A kWh in gains 0.81 − 0.1 CNY for 0.19 lost: 3.7 for each kWh that is lost. The heat pump's hours spare 15 kWh each: the dear one pays by itself, the cheap one
+    // A kWh in gains 0.81 − 0.1 CNY for 0.19 lost: 3.7 for each kWh that is lost. The heat pump's hours spare 15 kWh each at 450 kW: the dear one pays by itself, the cheap one
     // costs (0.26 − 0.04) / 0.0667 = 3.3 for each.
-    let pump =
-        |heat_kw, ruled| Pump { heat_kw, boiler_cny_per_kwh: 0.26, boiler_kg_per_kwh: 0.2, cop: vec![2.5; 2], ruled: vec![ruled; 2] };
+    let pump = |heat_kw, ruled| Pump {
+        heat_kw: vec![heat_kw; 2],
+        boiler_cny_per_kwh: 0.26,
+        boiler_kg_per_kwh: 0.2,
+        cop: vec![2.5; 2],
+        ruled: vec![ruled; 2],
+    };
     let cases = [
         ("nothing spares it", vec![], 0, vec![]),
-        ("one hour's rest and 4 of the other's 15", vec![pump(300.0, true)], 100, vec![7]),
-        ("15 are spared in all", vec![pump(150.0, true)], 79, vec![0]),
+        ("one hour's rest and 4 of the other's 15", vec![pump(450.0, true)], 100, vec![7]),
+        ("15 are spared in all", vec![pump(225.0, true)], 79, vec![0]),
         ("what rests by the rules spares nothing", vec![pump(300.0, false)], 0, vec![0]),
     ];
     for (claim, pumps, kw, shares) in cases {

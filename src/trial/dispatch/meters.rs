@@ -4,10 +4,11 @@ use nengtan_fleet::physics::World;
 use nengtan_fleet::zone::{Carrier, Channel, Direction, Zone};
 
 use crate::domain::assets::{Asset, AssetKind};
-use crate::store::planning::{STATE_OF_CHARGE, WAITING};
+use crate::store::planning::{HEAT, STATE_OF_CHARGE, WAITING};
 
 /// Ledger units: Wh in a kWh, litres in a m³.
 const WH_PER_KWH: f64 = 1000.0;
+const KJ_PER_KWH: f64 = 3600.0;
 
 /// Positions of channels in what a step gives.
 pub struct Meters {
@@ -23,6 +24,8 @@ pub struct Meters {
     outdoor: Option<usize>,
     /// Gas of the stations that have a heat pump.
     gas: Vec<(usize, f64)>,
+    /// What their stations make, of each heat pump.
+    heat: Vec<Option<usize>>,
 }
 
 /// kWh of a quarter of an hour.
@@ -38,6 +41,8 @@ pub struct Quarter {
     pub outdoor_c: Option<f64>,
     /// m³ of the stations that have a heat pump.
     pub gas_m3: f64,
+    /// What the stations of heat pumps made.
+    pub heat_kwh: Vec<f64>,
     /// Truth that no meter shows.
     pub undelivered_kwh: f64,
 }
@@ -83,6 +88,7 @@ impl Meters {
             vehicles: of_kind(AssetKind::EvCharging).map(own).collect(),
             waiting: of_kind(AssetKind::Batch).map(|asset| gauge(asset, WAITING)).collect(),
             outdoor: zone.channels.iter().position(|channel| channel.item == "outdoor_temperature_c"),
+            heat: pumps.iter().map(|asset| gauge(asset, HEAT)).collect(),
             gas: taken(Carrier::NaturalGas, &|channel| pumps.iter().any(|pump| *pump.entity == channel.entity)),
         }
     }
@@ -99,6 +105,7 @@ impl Meters {
             waiting_kwh: self.waiting.iter().map(|gauge| gauge.map_or(0.0, |channel| flows[channel])).collect(),
             outdoor_c: self.outdoor.map(|channel| flows[channel]),
             gas_m3: sum(&self.gas),
+            heat_kwh: self.heat.iter().map(|meter| meter.map_or(0.0, |channel| flows[channel] / KJ_PER_KWH)).collect(),
             undelivered_kwh: world.undelivered_kwh(),
         }
     }

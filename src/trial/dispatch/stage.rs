@@ -37,6 +37,8 @@ pub struct Seen {
     /// The highest quarter.
     pub bought_kw: f64,
     pub outdoor_c: Option<f64>,
+    /// Of each heat pump's station.
+    pub heat_kw: Vec<f64>,
 }
 
 /// What gauges show when an hour is over.
@@ -142,6 +144,7 @@ impl Stage {
             vehicles_kw,
             excess_kw: highest(&Quarter::net_kwh) - sum(&Quarter::net_kwh),
             bought_kw: highest(&|quarter| quarter.bought_kwh),
+            heat_kw: (0..self.assets(AssetKind::HeatPump).count()).map(|index| sum(&|quarter| quarter.heat_kwh[index])).collect(),
             outdoor_c: quarters.last().and_then(|quarter| quarter.outdoor_c),
         }
     }
@@ -173,15 +176,15 @@ impl Stage {
         self.assets(AssetKind::Batch).zip(waiting_kwh).map(|(asset, waiting_kwh)| Batch::of(asset, *waiting_kwh, hours)).collect()
     }
 
-    /// Those that can be planned for, at these outdoor temperatures ahead.
-    pub fn pumps(&self, ahead_c: &[f64]) -> Vec<Pump> {
-        let pump = |asset: &Asset| {
+    /// Those that can be planned for, at these outdoor temperatures ahead; `taken_kw` is the heat ahead of each heat pump's station.
+    pub fn pumps(&self, ahead_c: &[f64], taken_kw: &[Vec<f64>]) -> Vec<Pump> {
+        let pump = |(asset, taken_kw): (&Asset, &Vec<f64>)| {
             let boiler = self.assets(AssetKind::Boiler).find(|boiler| boiler.entity == asset.entity)?;
             let flow = |outdoor_c: &f64| Some((by_rule(boiler, Some(*outdoor_c)).or(boiler.normal)?, *outdoor_c));
             let ruled = ahead_c.iter().map(|outdoor_c| by_rule(asset, Some(*outdoor_c)).is_some()).collect();
-            Pump::new(&asset.pumping, &self.gas, &ahead_c.iter().map(flow).collect::<Option<Vec<_>>>()?, ruled)
+            Pump::new(&asset.pumping, &self.gas, &ahead_c.iter().map(flow).collect::<Option<Vec<_>>>()?, (taken_kw, ruled))
         };
-        self.assets(AssetKind::HeatPump).filter_map(pump).collect()
+        self.assets(AssetKind::HeatPump).zip(taken_kw).filter_map(pump).collect()
     }
 
     /// What is done where nobody plans: batteries rest, vehicles and work take what they want, and heat pumps follow the rules.
@@ -206,9 +209,11 @@ impl Stage {
         // The network's temperature and what is not planned follow the rules under every strategy.
         let mut planned = wishes.pumps.iter();
         for asset in self.assets(AssetKind::HeatPump) {
-            let first = if asset.pumping.is_planned() { planned.next().copied() } else { None };
+            let share = if asset.pumping.is_planned() { planned.next().copied() } else { None };
+            // A plan lets it rest, and never has it run where the rules do not.
+            let ruled = by_rule(asset, outdoor_c);
             let Band { min, max } = asset.limits;
-            tell(asset, first.map_or_else(|| by_rule(asset, outdoor_c), |share| Some((min + share * (max - min)).round())));
+            tell(asset, ruled.map(|ruled| share.map_or(ruled, |share| (min + share * (max - min)).round())));
         }
         self.assets(AssetKind::Boiler).for_each(|asset| tell(asset, by_rule(asset, outdoor_c)));
     }
