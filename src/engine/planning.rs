@@ -318,6 +318,3 @@ fn by_rule(asset: &Asset, outdoor_c: f64) -> Option<f64> {
 
 /// By entity.
 type Gauges = FxHashMap<Box<str>, f64>;
-
-#[cfg(test)]
-mod tests;

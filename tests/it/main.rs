@@ -34,6 +34,7 @@ mod outage;
 mod own_generation;
 mod packing;
 mod parts;
+mod planning;
 mod rank;
 mod readers;
 mod register_cases;

@@ -56,7 +56,8 @@ fn a_regulated_trial_accounts_for_every_part_and_keeps_the_house_in_order() {
         assert!(number(part, "saved") > 0.0, "{part}: {rows:?}");
     }
     assert!(number("own_photovoltaics", "saved") > 0.0);
-    assert!(number("goods_lost_at_most", "saved") == 0.0);
+    // Of sums of quarters the last digits are left.
+    assert!(number("goods_lost_at_most", "saved").abs() < 1e-9);
     assert!(number("commands_sent", "saved") > 1000.0 && number("commands_refused", "saved") == 0.0, "{rows:?}");
     // The zone's figures are those of the ledgers.
     let zone_kwh = |run_name: &str| {

@@ -1,10 +1,14 @@
 //! A battery and work that may wait beside a load, planned for by an engine without a broker.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::*;
-use crate::config::zone_folder;
-use crate::store::read::{self, Cell};
+use nengtan::config::zone_folder;
+use nengtan::dispatch::site::LAST_RESORT;
+use nengtan::domain::units::Millis;
+use nengtan::engine::Engine;
+
+use crate::harness::ledger::query;
 
 /// 2026-01-05 00:00 +08:00, a Monday.
 const FROM_MS: i64 = 1_767_542_400_000;
@@ -90,8 +94,8 @@ impl Scene {
     }
 
     fn count(&self, name: &str) -> i64 {
-        let table = read::query(&self.engine.store.connection, "SELECT count FROM count_row WHERE name = ?1", &[name.into()]).unwrap();
-        table.rows.first().map_or(0, |row| if let Cell::Integer(count) = row[0] { count } else { panic!("{row:?}") })
+        let rows = query(&self.folder.path().join("data"), &format!("SELECT count FROM count_row WHERE name = '{name}'"));
+        rows.first().map_or(0, |row| row["count"].as_i64().unwrap())
     }
 }
 
