@@ -15,6 +15,10 @@ cleanup() {
 }
 trap cleanup EXIT
 
+# What is measured: the commit, and whether the checkout differs from it.
+commit=$(git rev-parse --short HEAD)
+[ -z "$(git status --porcelain -- src simulators config Cargo.toml Cargo.lock)" ] || commit="$commit and changes"
+
 # until_true SECONDS WHAT COMMAND…: polls until the command succeeds.
 until_true() {
   local end=$((SECONDS + $1)) what=$2

@@ -10,9 +10,6 @@ seeds=${SEEDS:-5} months=${MONTHS:-12} first=${FIRST:-1} keep=${KEEP:-$work/prom
 table=benches/promise.md
 mkdir -p "$keep"
 
-commit=$(git rev-parse --short HEAD)
-[ -z "$(git status --porcelain -- src simulators config Cargo.toml Cargo.lock)" ] || commit="$commit and changes"
-
 all() { seq "$first" $((first + seeds - 1)); }
 
 for seed in $(all); do

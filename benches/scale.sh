@@ -33,8 +33,6 @@ measure() {
   stop_broker
 }
 
-commit=$(git rev-parse --short HEAD)
-[ -z "$(git status --porcelain -- src simulators Cargo.toml Cargo.lock)" ] || commit="$commit and changes"
 echo "Commit $commit, $(date -u +%F), $(nproc) cores of $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), load $(cut -d' ' -f1 /proc/loadavg); QoS 1, $per_message readings a message."
 echo
 echo "| meters | order | readings | CPU s per million | RSS MiB | bytes per meter, all told |"

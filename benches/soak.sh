@@ -15,9 +15,6 @@ STOPS="4 8"
 # The live part starts on 2026-01-01 00:00 +08:00.
 FROM_MS=1767196800000
 
-commit=$(git rev-parse --short HEAD)
-[ -z "$(git status --porcelain -- src simulators config Cargo.toml Cargo.lock)" ] || commit="$commit and changes"
-
 cat >"$table" <<END
 # Soak
 

@@ -98,8 +98,6 @@ by_telegraf() {
   stop_broker
 }
 
-commit=$(git rev-parse --short HEAD)
-[ -z "$(git status --porcelain -- src simulators Cargo.toml Cargo.lock)" ] || commit="$commit and changes"
 echo "Commit $commit, $(date -u +%F), $(nproc) cores of $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), load $(cut -d' ' -f1 /proc/loadavg); $meters meters, $readings readings, QoS 1."
 echo
 echo "| readings a message | by | readings/s | CPU s per million | Mosquitto | InfluxDB | peak RSS MiB | rows lost |"

@@ -9,9 +9,6 @@ seeds=${SEEDS:-10} months=${MONTHS:-12} first=${FIRST:-1} keep=${KEEP:-$work/tri
 table=benches/trial.md
 mkdir -p "$keep"
 
-commit=$(git rev-parse --short HEAD)
-[ -z "$(git status --porcelain -- src simulators config Cargo.toml Cargo.lock)" ] || commit="$commit and changes"
-
 for seed in $(seq "$first" $((first + seeds - 1))); do
   [ -s "$keep/$seed.summary.csv" ] && continue
   # A trial that does not hold ends with 3 and still says so in its summary.

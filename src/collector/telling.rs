@@ -20,7 +20,7 @@ impl Shell {
     pub(super) fn tell_of_packing(packed: Packed) {
         if let Some(day) = packed.left {
             warn!(
-                day_ms = day.0,
+                day = encode::rfc3339(day, &jiff::tz::TimeZone::UTC),
                 "history is not packed from this day on: it has too many readings that each have a moment of their own; let meters read at common moments, as on whole minutes"
             );
         }

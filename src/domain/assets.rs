@@ -220,10 +220,31 @@ impl Asset {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use jiff::civil::date;
 
     use super::*;
+    use crate::domain::units::HOUR_MS;
+
+    /// A room's set point, always in use.
+    pub fn asset() -> Asset {
+        Asset {
+            id: "a".into(),
+            entity: "E-1".into(),
+            kind: AssetKind::Hvac,
+            unit: "c".into(),
+            limits: Band { min: 18.0, max: 28.0 },
+            comfort: Band { min: 20.0, max: 26.0 },
+            normal: None,
+            dwell_ms: HOUR_MS,
+            rate_per_h: None,
+            hours: [Hours::ALL_DAY; 3],
+            mode: Mode::Automatic,
+            programme: false,
+            storing: Storing::default(),
+            pumping: Pumping::default(),
+        }
+    }
 
     #[test]
     fn hours_are_whole_and_in_order() {
@@ -237,22 +258,6 @@ mod tests {
 
     #[test]
     fn the_next_begin_or_end_of_a_use_is_looked_for_up_to_tomorrow_night() {
-        let lamp = Asset {
-            id: "a".into(),
-            entity: "E-1".into(),
-            kind: AssetKind::IndoorLighting,
-            unit: "pct".into(),
-            limits: Band { min: 50.0, max: 100.0 },
-            comfort: Band { min: 85.0, max: 100.0 },
-            normal: None,
-            dwell_ms: 0,
-            rate_per_h: None,
-            hours: [Hours::ALL_DAY; 3],
-            mode: Mode::Automatic,
-            programme: false,
-            storing: Storing::default(),
-            pumping: Pumping::default(),
-        };
         // Friday and Saturday, the second and third of January 2026; Sundays never.
         let hours = |[from, to]: [u8; 2]| Hours { from, to };
         let (day, never) = ([7, 19], [0, 0]);
@@ -265,7 +270,7 @@ mod tests {
             ("always", [0, 24], [0, 24], 20, None),
         ];
         for (claim, workday, saturday, hour, wanted) in cases {
-            let asset = Asset { hours: [workday, saturday, never].map(hours), ..lamp.clone() };
+            let asset = Asset { hours: [workday, saturday, never].map(hours), ..asset() };
             let local = date(2026, 1, 2).at(hour, 30, 0, 0);
             assert_eq!(asset.use_changes_in_h(local, &DayTypes::default()), wanted, "{claim}");
         }

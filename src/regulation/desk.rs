@@ -271,8 +271,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guard::tests::asset;
     use super::*;
+    use crate::domain::assets::tests::asset;
 
     const QUARTER_MS: i64 = 15 * MINUTE_MS;
 

@@ -110,28 +110,9 @@ fn dwell(asset: &Asset, standing: Standing, now: Millis) -> Result<(), Refused> 
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::domain::assets::{AssetKind, Hours, Mode, Pumping, Storing};
-
-    pub fn asset() -> Asset {
-        Asset {
-            id: "a".into(),
-            entity: "E-1".into(),
-            kind: AssetKind::Hvac,
-            unit: "c".into(),
-            limits: Band { min: 18.0, max: 28.0 },
-            comfort: Band { min: 20.0, max: 26.0 },
-            normal: None,
-            dwell_ms: HOUR_MS,
-            rate_per_h: None,
-            hours: [Hours::ALL_DAY; 3],
-            mode: Mode::Automatic,
-            programme: false,
-            storing: Storing::default(),
-            pumping: Pumping::default(),
-        }
-    }
+    use crate::domain::assets::tests::asset;
 
     const NOW: Millis = Millis(100 * HOUR_MS);
 

@@ -149,8 +149,8 @@ fn battery(limits: Band, band: tariff::Band) -> Wish {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guard::tests::asset;
     use super::*;
+    use crate::domain::assets::tests::asset;
 
     fn situation() -> Situation {
         Situation {
