@@ -120,9 +120,17 @@ fn waits(data: &Path, meters: i64, days: i64) {
         format!("SELECT * FROM {view} WHERE meter = 'M-{:05}' AND ts >= {from} AND ts < {to}", look * 4_799 % meters)
     };
     let (from, to) = day(days / 2);
-    let asked: [(&str, Asked); 7] = [
+    let rows = day(days - 1);
+    let asked: [(&str, Asked); 8] = [
         ("a meter's day of `reading`", Box::new(|look| of_meter("reading", look))),
         ("a meter's day of `meter_energy`", Box::new(|look| of_meter("meter_energy", look))),
+        (
+            "a meter's last day of `reading`, rows",
+            Box::new(|look| {
+                let (from, to) = rows;
+                format!("SELECT * FROM reading WHERE meter = 'M-{:05}' AND ts >= {from} AND ts < {to}", look * 4_799 % meters)
+            }),
+        ),
         ("the zone's month by entity, `energy_month`", Box::new(|_| "SELECT entity, carrier, kwh FROM energy_month".to_owned())),
         (
             "the same of days, `energy_day`",

@@ -1,11 +1,15 @@
 -- Figures by interval, by year, and costs. Dropped and made again at every start, like views.sql.
 
--- Each entity's intervals: what its channels' intervals add up to, to the digit of the roll-ups. minutes: hourly history stays hourly.
+-- Each entity's intervals: what its channels' intervals add up to, to the digit of the roll-ups. minutes: hourly history stays hourly. Sums over windows, not
+-- groups: only so a range of time that is asked for reaches the packed rows.
 DROP VIEW IF EXISTS entity_interval;
-CREATE VIEW entity_interval AS
-SELECT i.ts, i.minutes, s.entity AS entity_id, c.carrier AS carrier_id, SUM(i.quantity * s.sign) AS quantity, SUM(i.quantity * s.bought) AS bought,
-  SUM(i.quantity * abs(s.sign)) AS gross, SUM(i.assumed * abs(s.sign)) AS assumed, SUM(i.estimated * abs(s.sign)) AS estimated
-FROM every_interval i JOIN channel_row c ON c.id = i.channel JOIN share_row s ON s.channel = i.channel GROUP BY i.ts, i.minutes, s.entity, c.carrier;
+CREATE VIEW entity_interval AS SELECT ts, minutes, entity_id, carrier_id, quantity, bought, gross, assumed, estimated FROM (
+  SELECT i.ts, i.minutes, s.entity AS entity_id, c.carrier AS carrier_id, SUM(i.quantity * s.sign) OVER same AS quantity, SUM(i.quantity * s.bought) OVER same AS bought,
+    SUM(i.quantity * abs(s.sign)) OVER same AS gross, SUM(i.assumed * abs(s.sign)) OVER same AS assumed, SUM(i.estimated * abs(s.sign)) OVER same AS estimated,
+    row_number() OVER same AS nth
+  FROM every_interval i JOIN channel_row c ON c.id = i.channel JOIN share_row s ON s.channel = i.channel
+  WINDOW same AS (PARTITION BY i.ts, i.minutes, s.entity, c.carrier))
+WHERE nth = 1;
 
 DROP VIEW IF EXISTS energy_interval;
 CREATE VIEW energy_interval AS
@@ -41,7 +45,7 @@ SELECT i.ts,
   i.bought / k.per_unit AS quantity, k.unit, i.bought * p.ucny_per_unit / 1e9 AS cny, p.tariff,
   CASE WHEN i.gross <> 0 THEN 1.0 - 1.0 * (i.assumed + i.estimated) / i.gross END AS measured_share, p.to_ts < i.ts + i.minutes * 60000 AS spans_bands
 FROM entity_interval i JOIN whole_entity e ON e.id = i.entity_id JOIN carrier_row k ON k.id = i.carrier_id
-JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL;
+CROSS JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL;
 
 -- By local hour. Prices are kept day by day, so one that holds began less than 25 hours before.
 DROP VIEW IF EXISTS cost_by_hour;
@@ -57,7 +61,7 @@ FROM (
   SELECT i.ts - (i.ts + 1000 * (SELECT offset_s FROM tz_offset WHERE from_ts <= i.ts ORDER BY from_ts DESC LIMIT 1)) % 3600000 AS ts, i.entity_id, i.carrier_id, p.band,
     SUM(i.bought) AS bought, SUM(i.bought * p.ucny_per_unit) AS ncny, SUM(i.gross) AS gross, SUM(i.assumed + i.estimated) AS unmeasured, MAX(p.tariff) AS tariff
   FROM entity_interval i
-  JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL
+  CROSS JOIN price_row p ON p.carrier = i.carrier_id AND p.from_ts > i.ts - 90000000 AND p.from_ts <= i.ts AND i.ts < p.to_ts AND p.recorded_to IS NULL
   GROUP BY 1, 2, 3, 4) x
 JOIN entity_row e ON e.id = x.entity_id JOIN carrier_row k ON k.id = x.carrier_id;
 DROP VIEW IF EXISTS cost;

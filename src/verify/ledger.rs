@@ -46,20 +46,26 @@ pub fn read(connection: &Connection) -> Result<Ledger, VerifyError> {
         names.insert(id, (row.get(1)?, row.get(2)?));
         channels.insert(id, Channel { row: id, step: row.get(3)?, goods: Vec::new() });
     }
-    // A swap comes before a reading of the same moment.
+    // In whatever order the rows lie: that reads each packed day once. A swap comes before a reading of the same moment.
     let sql = "SELECT ts, channel, verdict, energy, 1 AS reading FROM every_reading WHERE verdict IS NOT NULL \
-               UNION ALL SELECT ts, channel, verdict, energy, 0 FROM swap_row ORDER BY ts, reading";
+               UNION ALL SELECT ts, channel, verdict, energy, 0 FROM swap_row";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
+    let mut found: FxHashMap<i64, Vec<(i64, bool, i64, Quality)>> = FxHashMap::default();
     while let Some(row) = rows.next()? {
         let energy: i64 = row.get(3)?;
-        let Some(verdict) = Verdict::from_code(row.get(2)?, Quantity(energy), None).filter(|verdict| verdict.class.is_good()) else {
-            continue;
-        };
-        if let Some(channel) = channels.get_mut(&row.get(1)?) {
-            let before = channel.goods.last().map_or(0, |good| good.run_up);
-            channel.goods.push(Good { at: row.get(0)?, run_up: before + i128::from(energy), quality: verdict.quality });
+        if let Some(verdict) = Verdict::from_code(row.get(2)?, Quantity(energy), None).filter(|verdict| verdict.class.is_good()) {
+            found.entry(row.get(1)?).or_default().push((row.get(0)?, row.get(4)?, energy, verdict.quality));
         }
+    }
+    for (id, channel) in &mut channels {
+        let mut marks = found.remove(id).unwrap_or_default();
+        marks.sort_unstable_by_key(|(at, reading, ..)| (*at, *reading));
+        let mut run_up = 0;
+        channel.goods.extend(marks.into_iter().map(|(at, _, energy, quality)| {
+            run_up += i128::from(energy);
+            Good { at, run_up, quality }
+        }));
     }
     Ok(channels.into_iter().filter_map(|(id, channel)| names.remove(&id).map(|name| (name, channel))).collect())
 }

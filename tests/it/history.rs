@@ -374,6 +374,9 @@ fn a_meters_day_and_a_range_of_time_open_their_chunks_only() {
         ("SELECT * FROM reading WHERE ts >= 1 AND ts < 2", "SCAN p", moments),
         ("SELECT meter, SUM(kwh) FROM meter_energy WHERE ts >= 1 AND ts < 2 GROUP BY meter", "SCAN p", moments),
         ("SELECT ts, channel FROM every_interval WHERE ts >= 1 AND ts < 2 AND block BETWEEN block_of(1) AND block_of(2)", days, moments),
+        ("SELECT SUM(kwh) FROM energy_interval WHERE ts >= 1 AND ts < 2", "SCAN p", moments),
+        ("SELECT SUM(kg_co2e) FROM carbon_interval WHERE ts >= 1 AND ts < 2", "SCAN p", moments),
+        ("SELECT ts, channel FROM every_reading ORDER BY ts", "SCAN p", "(day=?)"),
         ("SELECT * FROM meter", one, "(day=? AND ts=?)"),
     ] {
         let plan = ask(&ledger, &format!("EXPLAIN QUERY PLAN {sql}"), &[]).unwrap();
@@ -383,6 +386,8 @@ fn a_meters_day_and_a_range_of_time_open_their_chunks_only() {
         for (table, wanted) in [("SEARCH p", chunks), ("SCAN p", chunks), ("SEARCH m", moments), ("SCAN m", moments)] {
             assert!(of(table).iter().all(|step| step.contains(wanted)), "{sql}: {steps:#?}");
         }
+        let rows = [of("SEARCH reading_row"), of("SEARCH interval_row")].concat();
+        assert!(!sql.contains("meter = ") || rows.iter().all(|step| step.contains("(ANY(ts) AND channel=?)")), "{sql}: {steps:#?}");
         assert!(!of("SEARCH m").is_empty() && of("SEARCH p").len() + of("SCAN p").len() > 0, "{sql}: {steps:#?}");
     }
 }
