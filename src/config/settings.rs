@@ -328,7 +328,7 @@ mod tests {
     fn the_repositorys_file_is_the_default() {
         let settings = Settings::load_from(None, &[], Some(HashMap::new())).unwrap();
         assert_eq!((settings.broker.host.as_str(), settings.broker.port, settings.broker.window), ("127.0.0.1", 1883, 1000));
-        assert_eq!(settings.batch, BatchLimits { messages: 500, ms: 30, history: History::default() });
+        assert_eq!(settings.batch, BatchLimits { messages: 500, ms: 30, history: History { pack: true, ..History::default() } });
         assert_eq!(settings.broker.login, None);
     }
 
