@@ -73,7 +73,9 @@ fn refuse_disagreements(lines: &mut Lines) {
 }
 
 fn refuse_parents(lines: &mut Lines, lines_of: &LinesOf) {
-    let carriers: Vec<&str> = lines.iter().map(|(row, _)| row.field("carrier")).collect();
+    // A carrier that was refused may have been meant to be any.
+    let refused = |row: &Row| row.faults.iter().any(|fault| fault.key == "carrier");
+    let carriers: Vec<Option<&str>> = lines.iter().map(|(row, _)| (!refused(row)).then(|| row.field("carrier"))).collect();
     for (row, _) in lines.iter_mut().filter(|(row, _)| row.has("parent")) {
         if lines_of.contains_key(residual_id(row.field("parent")).as_str()) {
             row.refuse::<()>(
@@ -84,7 +86,10 @@ fn refuse_parents(lines: &mut Lines, lines_of: &LinesOf) {
         }
         match lines_of.get(row.field("parent")) {
             None => row.refuse::<()>("parent", "a meter of this file", "correct it or add the meter"),
-            Some(upstream) if upstream.iter().any(|at| carriers[*at as usize] == row.field("carrier")) => None,
+            Some(_) if refused(row) => None,
+            Some(upstream) if upstream.iter().any(|at| carriers[*at as usize].is_none_or(|carrier| carrier == row.field("carrier"))) => {
+                None
+            }
             Some(_) => row.refuse("parent", &format!("a meter of {}", row.field("carrier")), "correct the parent or the carrier"),
         };
     }

@@ -14,6 +14,27 @@ fn a_bad_folder_is_refused_with_all_its_faults_at_once() {
 }
 
 #[test]
+fn a_wrong_carrier_is_told_once_and_not_again_by_each_meter_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let zone = repository("config/zones/qingdao-hightech");
+    for entry in std::fs::read_dir(&zone).unwrap() {
+        let file = entry.unwrap().path();
+        let to = folder.path().join(file.file_name().unwrap());
+        if file.is_file() && file.ends_with("meters.csv") {
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(text.contains(",HT-E-0001,"), "there are meters below the one that is spoilt");
+            std::fs::write(to, text.replacen(",electricity,", ",electrisity,", 1)).unwrap();
+        } else if file.is_file() {
+            std::fs::copy(&file, to).unwrap();
+        }
+    }
+    let output = run(&["check", "--zone", path(folder.path())]);
+    let told = text(&output.stderr);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("meters.csv:2: carrier: saw \"electrisity\""), "{told}");
+}
+
+#[test]
 fn every_good_folder_and_every_shipped_zone_is_in_order() {
     for parent in ["tests/zones/good", "config/zones"] {
         for entry in std::fs::read_dir(repository(parent)).unwrap() {
