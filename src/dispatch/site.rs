@@ -34,6 +34,9 @@ const HELD_DEVIATIONS: f64 = 3.0;
 /// in it. Our choice.
 pub const PEAK_SHARE: f64 = 0.9;
 
+/// Of work so much more may come than is normal: a plan that counts on all of the machines' power finds them do what is due in the dearest hours. A share, our choice.
+const COMES_MORE: f64 = 0.05;
+
 /// A battery as it stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Battery {
@@ -135,11 +138,13 @@ impl Site {
         let (vehicles, batches) = rest.split_at(self.vehicles.len());
         // No cap where all that is there is wanted; but what has waited is not drawn at once, for that would make a peak within the hour.
         let cap = |(kw, index): (&f64, usize)| {
-            let Storage { ceiling_kwh, held, .. } = &problem.storages[index];
+            let Storage { floor_kwh, ceiling_kwh, held, .. } = &problem.storages[index];
             let there = (ceiling_kwh[step] - stored_kwh[index]) / problem.steps.hours[step];
             let came = if step > 0 { ceiling_kwh[step - 1] } else { self.waiting_kwh(index) };
             let waits = *held && STEP_KW < (came - stored_kwh[index]) / problem.steps.hours[step];
-            Some(whole(kw)).filter(|cap| waits || *cap + STEP_KW < there)
+            // What is due is done whatever is commanded.
+            let is_due = ceiling_kwh[step] <= floor_kwh[step];
+            Some(whole(kw)).filter(|cap| (waits && !is_due) || *cap + STEP_KW < there)
         };
         let hours = problem.steps.hours.len();
         let (from_vehicles, from_batches) = (self.batteries.len(), self.batteries.len() + self.vehicles.len());
@@ -276,20 +281,27 @@ impl Batch {
         Batch { power_kw_max: asset.limits.max, come_kw, done_by: asset.storing.done_by, waiting_kwh: waiting_kwh.max(0.0) }
     }
 
-    /// The work as energy: at most what waits and has come; all of it when its day ends, as far as the machines' power reaches.
+    /// The work as energy: at most what waits and has come; all of it when its day or its use ends, as far as the machines' power reaches, and so much before that
+    /// [`COMES_MORE`] is no hurry.
     #[must_use]
     pub fn storage(&self, ahead: &[Hour], hours: &[f64], worth_cny_per_kwh: f64) -> Storage {
-        let (mut come, mut least, mut reach) = (self.waiting_kwh, 0.0, 0.0_f64);
+        let (mut come, mut reach) = (self.waiting_kwh, 0.0_f64);
         let (mut ceiling_kwh, mut floor_kwh) = (Vec::new(), Vec::new());
-        for ((hour, hours), kw) in ahead.iter().zip(hours).zip(&self.come_kw) {
+        for (step, ((hour, hours), kw)) in ahead.iter().zip(hours).zip(&self.come_kw).enumerate() {
             come += kw * hours;
             reach = come.min(reach + self.power_kw_max * hours);
-            if (hour.of_day + 1) % 24 == self.done_by {
-                least = reach;
-            }
             ceiling_kwh.push(come);
-            floor_kwh.push(least);
+            let nobody_comes = self.come_kw.get(step + 1).is_some_and(|kw| *kw <= 0.0);
+            let is_over = (hour.of_day + 1) % 24 == self.done_by || nobody_comes;
+            floor_kwh.push((reach, if is_over { reach } else { 0.0 }));
         }
+        // Backwards: what has to be done already, so that the rest can be.
+        let mut then = 0.0;
+        for (step, (reach, least)) in floor_kwh.iter_mut().enumerate().rev() {
+            *least = reach.min(least.max(then));
+            then = *least - (self.power_kw_max - COMES_MORE * self.come_kw[step]).max(0.0) * hours[step];
+        }
+        let floor_kwh = floor_kwh.into_iter().map(|(_, least)| least).collect();
         drawing(self.power_kw_max, (floor_kwh, ceiling_kwh), worth_cny_per_kwh, true)
     }
 }
