@@ -114,9 +114,8 @@ fn work_that_waited_is_made_up_for_below_the_months_peak_but_in_time() {
 }
 
 #[test]
-fn a_heat_pump_rests_for_what_a_battery_loses() {
-    // A kWh in gains 0.81 − 0.1 CNY for 0.19 lost: 3.7 for each kWh that is lost. The heat pump's hours spare 15 kWh each at 450 kW: the dear one pays by itself, the cheap one
-    // costs (0.26 − 0.04) / 0.0667 = 3.3 for each.
+fn a_battery_loses_what_heat_pumps_spare_that_rest_for_their_own_sake() {
+    // A kWh in loses 0.19. A pump at a COP of 2.5 spares 15 kWh at 450 kW in the dear hour, where its kWh costs 0.4 CNY against the boilers' 0.26; in the cheap one it costs 0.04.
     let pump = |heat_kw, ruled| Pump {
         heat_kw: vec![heat_kw; 2],
         boiler_cny_per_kwh: 0.26,
@@ -126,17 +125,17 @@ fn a_heat_pump_rests_for_what_a_battery_loses() {
     };
     let cases = [
         ("nothing spares it", vec![], 0, vec![]),
-        ("one hour's rest and 4 of the other's 15", vec![pump(450.0, true)], 100, vec![7]),
-        ("15 are spared in all", vec![pump(225.0, true)], 79, vec![0]),
-        ("what rests by the rules spares nothing", vec![pump(300.0, false)], 0, vec![0]),
+        ("15 are spared in the dear hour, and none in the cheap one for the battery's sake", vec![pump(450.0, true)], 79, vec![true]),
+        ("half as much", vec![pump(225.0, true)], 39, vec![true]),
+        ("what rests by the rules spares nothing", vec![pump(300.0, false)], 0, vec![false]),
     ];
-    for (claim, pumps, kw, shares) in cases {
+    for (claim, pumps, kw, goes_first) in cases {
         let mut site =
             Site { batteries: vec![Battery { stored_kwh: 40.0, ..battery() }], pumps, spares_what_it_loses: true, ..site([0.1, 1.0]) };
         site.excess[10].kw = 1000.0;
-        let first = first(&site);
-        let seen: Vec<i64> = first.pumps.iter().map(|share| (share * 10.0) as i64).collect();
-        assert_eq!((first.batteries[0] as i64, seen), (kw, shares), "{claim}");
+        let told = site.wishes(SOON).unwrap();
+        assert_eq!((told[0].batteries[0] as i64, &told[0].pumps), (kw, &goes_first), "{claim}");
+        assert!(told[1].pumps.iter().all(|first| !first), "{claim}: {told:?}");
     }
 }
 
