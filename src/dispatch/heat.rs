@@ -1,9 +1,10 @@
 //! Which of a heat network's makers goes first in an hour: the heat pump or the boilers.
 //!
-//! The rules have a heat pump go first in all but the coldest hours, also where its electricity emits more than the boilers' gas. A plan lets it rest in some of these: that is where
-//! the carbon comes from that batteries lose. Invariant: no plan has it go first where the rules do not, so that it never adds to a peak.
+//! The rules have a heat pump go first in all but the coldest hours. A plan lets it rest where the boilers' heat is cheaper, carbon at its price included, and emits less; never
+//! for the sake of something else, such as what batteries lose, for a heat pump saves energy in every hour. Invariant: no plan has it go first where the rules do not, so
+//! that it never adds to a peak.
 
-use super::plan::Spare;
+use super::plan::Steps;
 use crate::domain::assets::Pumping;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::Carrier;
@@ -15,8 +16,7 @@ use crate::domain::zone::Profile;
 const KELVIN_AT_0_C: f64 = 273.15;
 /// The least lift that a heat pump has, K: heat exchangers need it.
 const LIFT_K_MIN: f64 = 10.0;
-/// So much of the heat that is forecast is counted on when a heat pump rests: forecasts err, and what else a plan moves costs a little, such as servers that are cooled at noon
-/// instead of at night. Our choice.
+/// So much of the heat that is forecast is counted on when a heat pump rests, for forecasts err. Our choice.
 const RELIED_ON: f64 = 0.5;
 const MILLIONTHS: f64 = 1e6;
 const MJ_PER_KWH: f64 = 3.6;
@@ -60,15 +60,6 @@ pub struct Pump {
     pub ruled: Vec<bool>,
 }
 
-/// Whether a heat pump goes first in an hour.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum First {
-    Yes,
-    No,
-    /// The rules have it go first where the boilers emit less: it may rest for this.
-    MayRest(Spare),
-}
-
 impl Pump {
     /// Hours with these flow and outdoor temperatures, °C, in which so much heat is taken; none where the asset does not say what it makes.
     #[must_use]
@@ -84,19 +75,24 @@ impl Pump {
         })
     }
 
-    /// In a step of so many hours, with electricity at this price and annual factor. Prices with carbon.
+    /// Whether it goes before its boilers in a step, by a price of carbon, CNY/kg, and the grid's annual factor, kg/kWh.
     #[must_use]
-    pub fn first(&self, (step, hours): (usize, f64), (cny_per_kwh, kg_per_kwh): (f64, f64), boiler_cny_per_kwh: f64) -> First {
-        // Of each kWh of heat, as electricity of the grid.
-        let more_kwh = 1.0 / self.cop[step] - self.boiler_kg_per_kwh / kg_per_kwh;
-        if !self.ruled[step] {
-            First::No
-        } else if more_kwh <= 0.0 {
-            First::Yes
-        } else {
-            let cny_per_kwh = (boiler_cny_per_kwh - cny_per_kwh / self.cop[step]) / more_kwh;
-            First::MayRest(Spare { kwh_max: RELIED_ON * self.heat_kw[step] * hours * more_kwh, cny_per_kwh })
-        }
+    pub fn goes_first(&self, step: usize, steps: &Steps, (carbon_cny_per_kg, kg_per_kwh): (f64, f64)) -> bool {
+        let boiler_cny = self.boiler_cny_per_kwh + carbon_cny_per_kg * self.boiler_kg_per_kwh;
+        let cny = (steps.price[step] + carbon_cny_per_kg * steps.carbon[step]) / self.cop[step];
+        self.ruled[step] && (self.spared_kwh_per_kwh(step, kg_per_kwh) <= 0.0 || cny <= boiler_cny)
+    }
+
+    /// What it spares by resting where the rules have it go first, counted as electricity of the grid's annual factor, kWh. Carbon as for [`Pump::goes_first`].
+    #[must_use]
+    pub fn spared_kwh(&self, steps: &Steps, carbon: (f64, f64)) -> f64 {
+        let rests = (0..steps.hours.len()).filter(|step| self.ruled[*step] && !self.goes_first(*step, steps, carbon));
+        rests.map(|step| RELIED_ON * self.heat_kw[step] * steps.hours[step] * self.spared_kwh_per_kwh(step, carbon.1)).sum()
+    }
+
+    /// Of each kWh of heat.
+    fn spared_kwh_per_kwh(&self, step: usize, kg_per_kwh: f64) -> f64 {
+        1.0 / self.cop[step] - self.boiler_kg_per_kwh / kg_per_kwh
     }
 }
 
@@ -111,11 +107,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_heat_pump_may_rest_where_the_boilers_emit_less() {
+    fn a_heat_pump_rests_where_the_boilers_cost_and_emit_less() {
         // 0.45 × 333.15 / 60 = 2.4986 from 0 to 60 °C.
         let cop = cop(0.45, 60.0, 0.0);
         assert!((cop - 2.4986).abs() < 1e-4, "{cop}");
-        // The boilers' heat: 0.42 CNY and 0.2 kg. Electricity of 0.6 kg at 0.75 CNY: at a COP of 2.5 0.3 CNY and 0.24 kg, at one of 4 0.15 kg.
+        // The boilers' heat: 0.42 CNY and 0.2 kg. Electricity of 0.6 kg: at a COP of 2.5 0.24 kg, at one of 4 0.15 kg.
         let pump = |cop, ruled| Pump {
             heat_kw: vec![300.0],
             boiler_cny_per_kwh: 0.42,
@@ -123,16 +119,19 @@ mod tests {
             cop: vec![cop],
             ruled: vec![ruled],
         };
-        // 0.5 × 300 × (1 / 2.5 − 0.2 / 0.6) = 10 kWh of electricity in the hour's heat; 0.12 CNY for each 0.0667 of them.
-        let first = pump(2.5, true).first((0, 1.0), (0.75, 0.6), 0.42);
-        let First::MayRest(Spare { kwh_max, cny_per_kwh }) = first else { panic!("{first:?}") };
-        assert!((kwh_max - 10.0).abs() < 1e-9 && (cny_per_kwh - 1.8).abs() < 1e-9, "{first:?}");
-        for (claim, pump, wanted) in [
-            ("cleaner than the boilers", pump(4.0, true), First::Yes),
-            ("the rules let it rest", pump(4.0, false), First::No),
-            ("the rules let it rest in the cold", pump(2.0, false), First::No),
+        // 0.5 × 300 × (1 / 2.5 − 0.2 / 0.6) = 10 kWh of electricity.
+        for (claim, pump, price, carbon_price, first, spared_kwh) in [
+            ("0.30 CNY and 0.24 kg: cheaper, not cleaner", pump(2.5, true), 0.75, 0.0, true, 0.0),
+            ("0.44 CNY and 0.24 kg", pump(2.5, true), 1.1, 0.0, false, 10.0),
+            ("0.40 CNY and 0.24 kg at 1 CNY/kg: 0.64 against 0.62", pump(2.5, true), 1.0, 1.0, false, 10.0),
+            ("0.50 CNY and 0.15 kg: dearer, not dirtier", pump(4.0, true), 2.0, 0.0, true, 0.0),
+            ("the rules let it rest", pump(4.0, false), 0.75, 0.0, false, 0.0),
+            ("the rules let it rest in the cold", pump(2.0, false), 1.1, 0.0, false, 0.0),
         ] {
-            assert_eq!(pump.first((0, 1.0), (0.75, 0.6), 0.42), wanted, "{claim}");
+            let steps = Steps { hours: vec![1.0], price: vec![price], carbon: vec![0.6], ..Steps::default() };
+            let carbon = (carbon_price, 0.6);
+            assert_eq!(pump.goes_first(0, &steps, carbon), first, "{claim}");
+            assert!((pump.spared_kwh(&steps, carbon) - spared_kwh).abs() < 1e-9, "{claim}");
         }
     }
 }

@@ -6,11 +6,13 @@ use super::shape;
 use crate::domain::calendar::{DayTypes, LocalCalendar, Span};
 use crate::domain::channel::Carrier;
 use crate::domain::tariff::{PriceSpan, Tariff};
-use crate::domain::units::{HOUR_MS, Millis};
+use crate::domain::units::{DAY_MS, HOUR_MS, Millis};
 
 /// How far a plan looks ahead, in local hours: past the next day's cheap hours.
 pub const HORIZON_H: usize = 36;
 const MILLIONTHS: f64 = 1e6;
+/// Where the tariff has ended and the next one is not known, its hours and seasons are taken to come again: those of so long before.
+const A_YEAR_MS: i64 = 365 * DAY_MS;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outlook {
@@ -25,7 +27,7 @@ pub struct Outlook {
     pub kg_per_kwh: f64,
 }
 
-/// What is known of the hours from `now` on, the first of them cut at `now`; none where an hour has no price. `kg_per_kwh` is the grid's annual factor.
+/// What is known of the hours from `now` on, the first of them cut at `now`; none where an hour has no price, nor had one a year before. `kg_per_kwh` is the grid's annual factor.
 #[must_use]
 pub fn outlook(
     now: Millis,
@@ -35,11 +37,15 @@ pub fn outlook(
     kg_per_kwh: f64,
 ) -> Option<Outlook> {
     let mut outlook = Outlook { hours: Vec::new(), steps: Steps::default(), months: Vec::new(), peak_cny_per_kw: 0.0, kg_per_kwh };
-    let (mut at, mut prices) = (now, Vec::new());
+    let (mut at, mut prices, mut back_ms) = (now, Vec::new(), 0);
     for _ in 0..hours {
         let hour = calendar.hour(at);
-        if !prices.iter().any(|span: &PriceSpan| span.from <= at && at < span.to) {
-            prices = tariff.day(Carrier::Electricity, at, calendar);
+        let is_of = |span: &PriceSpan, at: Millis| span.from <= at && at < span.to;
+        if !prices.iter().any(|span| is_of(span, at.plus_ms(-back_ms))) {
+            (prices, back_ms) = (tariff.day(Carrier::Electricity, at, calendar), 0);
+            if prices.iter().any(|span| span.price.is_none()) {
+                (prices, back_ms) = (tariff.day(Carrier::Electricity, at.plus_ms(-A_YEAR_MS), calendar), A_YEAR_MS);
+            }
         }
         let local_ms = hour.start.0 + calendar.offset_ms(at);
         let of_day = (local_ms.div_euclid(HOUR_MS).rem_euclid(24)) as i8;
@@ -51,7 +57,7 @@ pub fn outlook(
         let steps = &mut outlook.steps;
         steps.month.push(outlook.months.len() - 1);
         steps.hours.push(hour.end.ms_since(at) as f64 / HOUR_MS as f64);
-        steps.price.push(mean_price(&prices, Span { start: at, end: hour.end })?);
+        steps.price.push(mean_price(&prices, Span { start: at.plus_ms(-back_ms), end: hour.end.plus_ms(-back_ms) })?);
         steps.carbon.push(kg_per_kwh * shape::synthetic(of_day));
         outlook.hours.push(Hour { start: hour.start, of_day, kind });
         if outlook.hours.len() == 1 {

@@ -1,8 +1,7 @@
 //! One plan: a linear program over a horizon of steps, with whole numbers only where batches may start.
 //!
 //! Minimises cost + carbon price × carbon + demand charge × what the month's peak so far is exceeded by, less the worth of what is stored at the end; storages lose
-//! no more than is spared elsewhere. Never
-//! reads a clock for what it decides: the size of a problem and the number of nodes are bounded, the time limit is the last resort and ends in
+//! no more than they may. Never reads a clock for what it decides: the size of a problem and the number of nodes are bounded, the time limit is the last resort and ends in
 //! [`Failure::Late`].
 
 use std::time::Duration;
@@ -61,14 +60,6 @@ pub struct Storage {
     pub held: bool,
 }
 
-/// Carbon that can be spared at a price: by a heat pump that rests while boilers emit less. Counted as electricity of the grid's annual factor.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spare {
-    pub kwh_max: f64,
-    /// Below 0 it pays by itself.
-    pub cny_per_kwh: f64,
-}
-
 /// Something that runs once, for a time, at a constant power.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
@@ -83,8 +74,7 @@ pub struct Batch {
 pub struct Problem {
     pub steps: Steps,
     pub storages: Vec<Storage>,
-    pub spares: Vec<Spare>,
-    /// What storages that give may lose beyond what is spared, kWh at the terminal; none: nothing bounds it. What stays stored is not lost.
+    /// What storages that give may lose, kWh at the terminal; none: nothing bounds it. What stays stored is not lost.
     pub losses_kwh_max: Option<f64>,
     pub batches: Vec<Batch>,
     /// Of carbon, CNY/kg.
@@ -99,8 +89,6 @@ pub struct Problem {
 pub struct Plan {
     /// Of each storage: charging above 0, giving below, mean kW at the terminal.
     pub storage_kw: Vec<Vec<f64>>,
-    /// Of each spare, kWh.
-    pub spared_kwh: Vec<f64>,
     /// The step with which each batch begins.
     pub batch_step: Vec<usize>,
     /// What the horizon costs by this plan, CNY: what is minimised.
@@ -165,7 +153,6 @@ pub fn solve(problem: &Problem, last_resort: Duration) -> Result<Plan, Failure> 
             .iter()
             .map(|steps| steps.iter().map(|(charge, give)| value(charge) - give.as_ref().map_or(0.0, value)).collect())
             .collect(),
-        spared_kwh: model.spares.iter().map(value).collect(),
         batch_step: model
             .starts
             .iter()
@@ -186,7 +173,6 @@ struct Model {
     charging: Vec<Vec<(Variable, f64)>>,
     /// Of each storage and step: charging, and giving where it can.
     storages: Vec<Vec<(Variable, Option<Variable>)>>,
-    spares: Vec<Variable>,
     /// What storages that give lose, in kWh per unit of a variable, and less this constant.
     losses: (Vec<(Variable, f64)>, f64),
     /// Of each batch: whether it begins with a step.
@@ -198,12 +184,13 @@ impl Model {
         let program = Program::new(OptimizationDirection::Minimize);
         let drawn = vec![Vec::new(); problem.steps.hours.len()];
         let charging = drawn.iter().map(|_: &Vec<(Variable, f64)>| Vec::new()).collect();
-        let mut model =
-            Model { program, drawn, charging, storages: Vec::new(), spares: Vec::new(), losses: (Vec::new(), 0.0), starts: Vec::new() };
+        let mut model = Model { program, drawn, charging, storages: Vec::new(), losses: (Vec::new(), 0.0), starts: Vec::new() };
         for storage in &problem.storages {
             model.store(storage, &problem.steps.hours);
         }
-        model.spare(problem);
+        if let Some(most) = problem.losses_kwh_max.filter(|_| !model.losses.0.is_empty()) {
+            model.program.add_constraint(&model.losses.0, ComparisonOp::Le, most + model.losses.1);
+        }
         for batch in &problem.batches {
             model.batch(batch, &problem.steps.hours);
         }
@@ -237,15 +224,6 @@ impl Model {
             self.losses.1 -= storage.one_way_efficiency * storage.stored_kwh;
         }
         self.storages.push(flows);
-    }
-
-    fn spare(&mut self, problem: &Problem) {
-        self.spares = problem.spares.iter().map(|spare| self.program.add_var(spare.cny_per_kwh, (0.0, spare.kwh_max))).collect();
-        let (mut lost, before) = std::mem::take(&mut self.losses);
-        if let Some(most) = problem.losses_kwh_max.filter(|_| !lost.is_empty()) {
-            lost.extend(self.spares.iter().map(|spare| (*spare, -1.0)));
-            self.program.add_constraint(&lost, ComparisonOp::Le, most + before);
-        }
     }
 
     fn batch(&mut self, batch: &Batch, hours: &[f64]) {
@@ -326,17 +304,14 @@ impl Problem {
                 return Err(Failure::Infeasible);
             }
         }
-        let spares: Vec<f64> = self.spares.iter().map(|spare| spare.kwh_max).collect();
-        all("what can be spared", &spares, not_below_0, "0 or more")?;
-        let prices: Vec<f64> = self.spares.iter().map(|spare| spare.cny_per_kwh).chain(self.losses_kwh_max).collect();
-        all("what is spared", &prices, finite, "a number")?;
+        all("what may be lost", self.losses_kwh_max.as_slice(), not_below_0, "0 or more")?;
         for batch in &self.batches {
             all("a batch", &[batch.kw, batch.run_h, batch.deadline_h], not_below_0, "0 or more")?;
             if batch.starts(hours).is_empty() {
                 return Err(Failure::Infeasible);
             }
         }
-        let variables = steps * (1 + 3 * self.storages.len() + self.batches.len()) + self.spares.len();
+        let variables = steps * (1 + 3 * self.storages.len() + self.batches.len());
         if VARIABLES_MAX < variables { Err(Failure::TooLarge(variables)) } else { Ok(()) }
     }
 }

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use super::forecast::{self, Hour, Past};
-use super::heat::{First, Pump};
+use super::heat::Pump;
 use super::outlook::Outlook;
-use super::plan::{self, Failure, Plan, Problem, Spare, Steps, Storage};
+use super::plan::{self, Failure, Problem, Storage};
 use super::pool::Pools;
 use crate::domain::assets::{Asset, Band};
 use crate::domain::units::DAY_MS;
@@ -33,6 +33,9 @@ const HELD_DEVIATIONS: f64 = 3.0;
 /// A month is taken to reach at least this share of the highest quarter of an hour of the last weeks, so that its first days are not planned as if nothing had to be bought
 /// in it. Our choice.
 pub const PEAK_SHARE: f64 = 0.9;
+
+/// Of work so much more may come than is normal: a plan that counts on all of the machines' power finds them do what is due in the dearest hours. A share, our choice.
+const COMES_MORE: f64 = 0.05;
 
 /// A battery as it stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,8 +101,8 @@ pub struct Wishes {
     pub vehicles: Vec<Option<f64>>,
     /// The cap of each work, kW; none where it is done as fast as it comes.
     pub batches: Vec<Option<f64>>,
-    /// The share of what each heat pump can give that goes before its boilers.
-    pub pumps: Vec<f64>,
+    /// Whether each heat pump goes before its boilers.
+    pub pumps: Vec<bool>,
 }
 
 /// Why there are no wishes.
@@ -123,31 +126,32 @@ impl Site {
             let pooled_kw: Vec<f64> = plan.storage_kw.iter().map(|powers| powers[step]).collect();
             let before = stored.clone();
             let powers = pools.powers(&problem.storages, &pooled_kw, (step, problem.steps.hours[step]), &mut stored);
-            self.told((&problem, &plan), step, (&powers, &before))
+            self.told(&problem, step, (&powers, &before))
         });
         Ok(told.collect())
     }
 
     /// What the powers of a step mean for each asset; `stored_kwh` is what each storage holds at its begin.
-    fn told(&self, (problem, plan): (&Problem, &Plan), step: usize, (powers, stored_kwh): (&[f64], &[f64])) -> Wishes {
+    fn told(&self, problem: &Problem, step: usize, (powers, stored_kwh): (&[f64], &[f64])) -> Wishes {
         let whole = |kw: &f64| (kw / STEP_KW).round() * STEP_KW;
         let (batteries, rest) = powers.split_at(self.batteries.len());
         let (vehicles, batches) = rest.split_at(self.vehicles.len());
         // No cap where all that is there is wanted; but what has waited is not drawn at once, for that would make a peak within the hour.
         let cap = |(kw, index): (&f64, usize)| {
-            let Storage { ceiling_kwh, held, .. } = &problem.storages[index];
+            let Storage { floor_kwh, ceiling_kwh, held, .. } = &problem.storages[index];
             let there = (ceiling_kwh[step] - stored_kwh[index]) / problem.steps.hours[step];
             let came = if step > 0 { ceiling_kwh[step - 1] } else { self.waiting_kwh(index) };
             let waits = *held && STEP_KW < (came - stored_kwh[index]) / problem.steps.hours[step];
-            Some(whole(kw)).filter(|cap| waits || *cap + STEP_KW < there)
+            // What is due is done whatever is commanded.
+            let is_due = ceiling_kwh[step] <= floor_kwh[step];
+            Some(whole(kw)).filter(|cap| (waits && !is_due) || *cap + STEP_KW < there)
         };
-        let hours = problem.steps.hours.len();
         let (from_vehicles, from_batches) = (self.batteries.len(), self.batteries.len() + self.vehicles.len());
         Wishes {
             batteries: batteries.iter().map(whole).collect(),
             vehicles: vehicles.iter().zip(from_vehicles..).map(cap).collect(),
             batches: batches.iter().zip(from_batches..).map(cap).collect(),
-            pumps: shares(&self.firsts(&problem.steps), plan, (step, hours)),
+            pumps: self.pumps.iter().map(|pump| pump.goes_first(step, &problem.steps, self.carbon())).collect(),
         }
     }
 
@@ -185,22 +189,21 @@ impl Site {
         steps.excess_kw = excess.iter().zip(&spread).map(|(excess, deviation)| excess + DEVIATIONS * deviation).collect();
         let expected = PEAK_SHARE * self.recent_peak_kw;
         let peaks_kw: Vec<f64> = (0..months.len()).map(|month| if month == 0 { self.peak_kw.max(expected) } else { expected }).collect();
-        let firsts = self.firsts(&steps);
-        let losses_kwh_max = self.spares_what_it_loses.then_some(0.0);
-        let (spares, peak_cny_per_kw) = (spares(&firsts), *peak_cny_per_kw);
-        let carbon_cny_per_kg = self.carbon_cny_per_kg;
-        Some(Problem { steps, storages, spares, losses_kwh_max, carbon_cny_per_kg, peak_cny_per_kw, peaks_kw, ..Problem::default() })
+        let spared_kwh = || self.pumps.iter().map(|pump| pump.spared_kwh(&steps, self.carbon())).sum();
+        let losses_kwh_max = self.spares_what_it_loses.then(spared_kwh);
+        let (carbon_cny_per_kg, peak_cny_per_kw) = (self.carbon_cny_per_kg, *peak_cny_per_kw);
+        Some(Problem { steps, storages, losses_kwh_max, carbon_cny_per_kg, peak_cny_per_kw, peaks_kw, ..Problem::default() })
+    }
+
+    /// Its price, CNY/kg, and the grid's annual factor, kg/kWh.
+    fn carbon(&self) -> (f64, f64) {
+        (self.carbon_cny_per_kg, self.outlook.kg_per_kwh)
     }
 
     /// What waits of the work at a position of the storages, kWh.
     fn waiting_kwh(&self, storage: usize) -> f64 {
         let batch = storage.checked_sub(self.batteries.len() + self.vehicles.len()).and_then(|index| self.batches.get(index));
         batch.map_or(0.0, |batch| batch.waiting_kwh)
-    }
-
-    /// Of each heat pump in each step, one after another.
-    fn firsts(&self, steps: &Steps) -> Vec<First> {
-        firsts(&self.pumps, steps, (self.outlook.kg_per_kwh, self.carbon_cny_per_kg))
     }
 
     /// The highest quarter of an hour of this month as it would have been without anybody's hand, kW.
@@ -276,20 +279,27 @@ impl Batch {
         Batch { power_kw_max: asset.limits.max, come_kw, done_by: asset.storing.done_by, waiting_kwh: waiting_kwh.max(0.0) }
     }
 
-    /// The work as energy: at most what waits and has come; all of it when its day ends, as far as the machines' power reaches.
+    /// The work as energy: at most what waits and has come; all of it when its day or its use ends, as far as the machines' power reaches, and so much before that
+    /// [`COMES_MORE`] is no hurry.
     #[must_use]
     pub fn storage(&self, ahead: &[Hour], hours: &[f64], worth_cny_per_kwh: f64) -> Storage {
-        let (mut come, mut least, mut reach) = (self.waiting_kwh, 0.0, 0.0_f64);
+        let (mut come, mut reach) = (self.waiting_kwh, 0.0_f64);
         let (mut ceiling_kwh, mut floor_kwh) = (Vec::new(), Vec::new());
-        for ((hour, hours), kw) in ahead.iter().zip(hours).zip(&self.come_kw) {
+        for (step, ((hour, hours), kw)) in ahead.iter().zip(hours).zip(&self.come_kw).enumerate() {
             come += kw * hours;
             reach = come.min(reach + self.power_kw_max * hours);
-            if (hour.of_day + 1) % 24 == self.done_by {
-                least = reach;
-            }
             ceiling_kwh.push(come);
-            floor_kwh.push(least);
+            let nobody_comes = self.come_kw.get(step + 1).is_some_and(|kw| *kw <= 0.0);
+            let is_over = (hour.of_day + 1) % 24 == self.done_by || nobody_comes;
+            floor_kwh.push((reach, if is_over { reach } else { 0.0 }));
         }
+        // Backwards: what has to be done already, so that the rest can be.
+        let mut then = 0.0;
+        for (step, (reach, least)) in floor_kwh.iter_mut().enumerate().rev() {
+            *least = reach.min(least.max(then));
+            then = *least - (self.power_kw_max - COMES_MORE * self.come_kw[step]).max(0.0) * hours[step];
+        }
+        let floor_kwh = floor_kwh.into_iter().map(|(_, least)| least).collect();
         drawing(self.power_kw_max, (floor_kwh, ceiling_kwh), worth_cny_per_kwh, true)
     }
 }
@@ -306,39 +316,6 @@ fn drawing(charge_kw_max: f64, (floor_kwh, ceiling_kwh): (Vec<f64>, Vec<f64>), w
         worth_cny_per_kwh,
         held,
     }
-}
-
-/// Whether heat pumps go first: of each in each step, one after another. By the annual factor and a price of carbon, CNY/kg.
-#[must_use]
-pub fn firsts(pumps: &[Pump], steps: &Steps, (kg_per_kwh, carbon_cny_per_kg): (f64, f64)) -> Vec<First> {
-    let of_pump = |pump: &Pump| {
-        let boiler_cny = pump.boiler_cny_per_kwh + carbon_cny_per_kg * pump.boiler_kg_per_kwh;
-        let first = |step: usize| {
-            let cny_per_kwh = steps.price[step] + carbon_cny_per_kg * steps.carbon[step];
-            pump.first((step, steps.hours[step]), (cny_per_kwh, kg_per_kwh), boiler_cny)
-        };
-        (0..steps.hours.len()).map(first).collect::<Vec<_>>()
-    };
-    pumps.iter().flat_map(of_pump).collect()
-}
-
-/// What can be spared, in the order of `firsts`.
-#[must_use]
-pub fn spares(firsts: &[First]) -> Vec<Spare> {
-    firsts.iter().filter_map(|first| if let First::MayRest(spare) = first { Some(*spare) } else { None }).collect()
-}
-
-/// What a plan means for each heat pump in a step of so many: the share of its heat that goes first.
-#[must_use]
-pub fn shares(firsts: &[First], plan: &Plan, (step, steps): (usize, usize)) -> Vec<f64> {
-    let mut spared = plan.spared_kwh.iter();
-    let share = |first: &First| match first {
-        First::Yes => 1.0,
-        First::No => 0.0,
-        First::MayRest(Spare { kwh_max, .. }) => 1.0 - spared.next().map_or(0.0, |kwh| kwh / kwh_max.max(f64::MIN_POSITIVE)),
-    };
-    let shares: Vec<f64> = firsts.iter().map(share).collect();
-    shares.chunks(steps.max(1)).map(|of_pump| of_pump[step].clamp(0.0, 1.0)).collect()
 }
 
 /// Between the moments of `arrivals` it comes evenly.

@@ -129,11 +129,11 @@ impl Engine {
             assets.batteries.iter().zip(batteries).for_each(|(index, kw)| say(index, Some(*kw)));
             assets.vehicles.iter().zip(vehicles).for_each(|(index, cap)| say(index, *cap));
             assets.batches.iter().zip(batches).for_each(|(index, cap)| say(index, *cap));
-            for (index, share) in assets.pumps.iter().zip(pumps) {
-                let Band { min, max } = self.zone.assets()[*index].limits;
+            for (index, goes_first) in assets.pumps.iter().zip(pumps) {
+                let asset = &self.zone.assets()[*index];
                 // A plan lets it rest, and never has it run where the rules do not.
-                if outdoor_c.is_some_and(|outdoor_c| by_rule(&self.zone.assets()[*index], outdoor_c).is_some()) {
-                    say(index, Some((min + share * (max - min)).round()));
+                if let Some(ruled) = outdoor_c.and_then(|outdoor_c| by_rule(asset, outdoor_c)) {
+                    say(index, Some(if *goes_first { ruled } else { asset.limits.min }));
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::dispatch::forecast::{self, Past};
 use crate::dispatch::outlook::HORIZON_H;
 use crate::dispatch::plan::{self, Failure, Problem};
 use crate::dispatch::pool::Pools;
-use crate::dispatch::site::{BACK_MS, NoPlan, Site, Wishes, firsts, shares, spares};
+use crate::dispatch::site::{BACK_MS, NoPlan, Site, Wishes};
 use crate::domain::assets::AssetKind;
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::entity::named;
@@ -231,14 +231,15 @@ impl Stage {
         let taken_kw: Vec<Vec<f64>> = (0..stations).map(|index| month.iter().map(|seen| seen.heat_kw[index]).collect()).collect();
         let ahead_c: Option<Vec<f64>> = month.iter().map(|seen| seen.outdoor_c).collect();
         let pumps = ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c, &taken_kw));
-        let firsts = firsts(&pumps, &steps, (outlook.kg_per_kwh, self.carbon_cny_per_kg));
+        let carbon = (self.carbon_cny_per_kg, outlook.kg_per_kwh);
+        let spared_kwh = || pumps.iter().map(|pump| pump.spared_kwh(&steps, carbon)).sum();
+        let losses_kwh_max = self.spares_what_it_loses.then(spared_kwh);
         let pools = Pools::of(&storages, POOLS_OF_A_MONTH);
         let problem = Problem {
             steps,
             storages: pools.storages(&storages),
             carbon_cny_per_kg: self.carbon_cny_per_kg,
-            spares: spares(&firsts),
-            losses_kwh_max: self.spares_what_it_loses.then_some(0.0),
+            losses_kwh_max,
             peak_cny_per_kw: outlook.peak_cny_per_kw,
             peaks_kw: vec![0.0; outlook.months.len()],
             ..Problem::default()
@@ -257,7 +258,7 @@ impl Stage {
             let wanted = month[hour].vehicles_kw.iter().zip(&powers[batteries..to_vehicles]);
             let vehicles = wanted.map(|(wanted, cap)| Some(*cap).filter(|cap| *cap < wanted - 1.0)).collect();
             let batches = powers[to_vehicles..].iter().map(|cap| Some(*cap)).collect();
-            let pumps = shares(&firsts, &plan, (hour, hours));
+            let pumps = pumps.iter().map(|pump| pump.goes_first(hour, &problem.steps, carbon)).collect();
             Wishes { batteries: powers[..batteries].to_vec(), vehicles, batches, pumps }
         };
         Ok((0..hours).map(at).collect())

@@ -12,6 +12,8 @@ use crate::harness::ledger::query;
 
 /// 2026-01-05 00:00 +08:00, a Monday.
 const FROM_MS: i64 = 1_767_542_400_000;
+/// 2026-12-07, a Monday after the end of the last tariff that is known.
+const UNPRICED_FROM_MS: i64 = 1_796_572_800_000;
 const QUARTER_MS: i64 = 900_000;
 /// Played before anything is decided.
 const BEFORE: i64 = 2 * 96;
@@ -44,15 +46,16 @@ fn write_zone(folder: &Path) {
 struct Scene {
     folder: tempfile::TempDir,
     engine: Engine,
+    from_ms: i64,
     quarter: i64,
 }
 
 impl Scene {
-    fn set() -> Scene {
+    fn set(from_ms: i64) -> Scene {
         let folder = tempfile::tempdir().unwrap();
         write_zone(folder.path());
         let engine = open(folder.path());
-        let mut scene = Scene { folder, engine, quarter: 0 };
+        let mut scene = Scene { folder, engine, from_ms, quarter: 0 };
         scene.play(BEFORE);
         scene.engine.set_regulation(true);
         scene
@@ -62,7 +65,7 @@ impl Scene {
     fn play(&mut self, quarters: i64) -> Vec<(i64, Option<f64>, String)> {
         let mut commanded = Vec::new();
         for _ in 0..quarters {
-            let (quarter, at) = (self.quarter, FROM_MS + self.quarter * QUARTER_MS);
+            let (quarter, at) = (self.quarter, self.from_ms + self.quarter * QUARTER_MS);
             // 400 kW, and 800 from 8 to 20 h.
             let kwh: i64 = (0..quarter).map(|quarter| if (32..80).contains(&(quarter % 96)) { 200 } else { 100 }).sum();
             let payload = format!(
@@ -106,7 +109,7 @@ fn open(folder: &Path) -> Engine {
 
 #[test]
 fn an_optimiser_that_times_out_leaves_it_to_the_rules_until_it_is_in_time_again() {
-    let mut scene = Scene::set();
+    let mut scene = Scene::set(FROM_MS);
     scene.engine.set_plan_deadline(Duration::ZERO);
     let by_rule = scene.play(96);
     assert!(by_rule.len() > 3 && by_rule.iter().all(|(_, _, reason)| !reason.contains("least cost")), "{by_rule:?}");
@@ -124,15 +127,21 @@ fn an_optimiser_that_times_out_leaves_it_to_the_rules_until_it_is_in_time_again(
 
 #[test]
 fn a_restart_in_any_quarter_of_an_hour_changes_no_decision() {
-    let mut straight = Scene::set();
+    let mut straight = Scene::set(FROM_MS);
     let wanted = straight.play(48);
     let values: std::collections::BTreeSet<_> = wanted.iter().map(|(_, kw, _)| kw.map(f64::to_bits)).collect();
     assert!(values.len() > 3, "{wanted:?}");
     for quarter in 21..25 {
-        let mut stopped = Scene::set();
+        let mut stopped = Scene::set(FROM_MS);
         let mut seen = stopped.play(quarter);
         stopped.restart();
         seen.extend(stopped.play(48 - quarter));
         assert_eq!(seen, wanted, "restarted in quarter {quarter}");
     }
+}
+
+#[test]
+fn plans_go_on_where_the_tariff_has_ended_and_the_next_one_is_not_known() {
+    let planned = Scene::set(UNPRICED_FROM_MS).play(96);
+    assert!(planned.iter().filter(|(_, _, reason)| reason.contains("least cost")).count() > 3, "{planned:?}");
 }

@@ -9,7 +9,7 @@ use crate::dispatch::forecast::{Hour, Past};
 use crate::dispatch::heat::{Gas, Pump};
 use crate::dispatch::outlook::{self, Outlook};
 use crate::dispatch::site::{Batch, Battery, Vehicles, Wishes};
-use crate::domain::assets::{Asset, AssetKind, Band};
+use crate::domain::assets::{Asset, AssetKind};
 use crate::domain::calendar::LocalCalendar;
 use crate::domain::channel::Carrier;
 use crate::domain::factors::GridMethod;
@@ -194,7 +194,7 @@ impl Stage {
             batteries: self.assets(AssetKind::Battery).map(|_| 0.0).collect(),
             vehicles: self.assets(AssetKind::EvCharging).map(|_| None).collect(),
             batches: self.assets(AssetKind::Batch).map(|_| None).collect(),
-            pumps: planned.map(|asset| f64::from(u8::from(by_rule(asset, outdoor_c).is_some()))).collect(),
+            pumps: planned.map(|asset| by_rule(asset, outdoor_c).is_some()).collect(),
         }
     }
 
@@ -209,11 +209,9 @@ impl Stage {
         // The network's temperature and what is not planned follow the rules under every strategy.
         let mut planned = wishes.pumps.iter();
         for asset in self.assets(AssetKind::HeatPump) {
-            let share = if asset.pumping.is_planned() { planned.next().copied() } else { None };
+            let rests = asset.pumping.is_planned() && planned.next() == Some(&false);
             // A plan lets it rest, and never has it run where the rules do not.
-            let ruled = by_rule(asset, outdoor_c);
-            let Band { min, max } = asset.limits;
-            tell(asset, ruled.map(|ruled| share.map_or(ruled, |share| (min + share * (max - min)).round())));
+            tell(asset, by_rule(asset, outdoor_c).map(|ruled| if rests { asset.limits.min } else { ruled }));
         }
         self.assets(AssetKind::Boiler).for_each(|asset| tell(asset, by_rule(asset, outdoor_c)));
     }
