@@ -161,8 +161,8 @@ fn action(table: &str, name: &str) -> Option<&'static str> {
         ("line", "auxiliary") | ("building", "sockets") => Some("auxiliaries"),
         ("data_centre", "cooling") => Some("server_cooling"),
         ("street_lighting", _) => Some("outdoor_lighting"),
-        ("charging", _) => Some(CHARGING),
-        ("battery", _) => Some(STORAGE),
+        ("charging", "electricity") => Some(CHARGING),
+        ("battery", "terminal") => Some(STORAGE),
         _ => None,
     }
 }
@@ -295,6 +295,22 @@ mod tests {
         let (before, after) = outcome.without_sun_kg();
         assert!((before - 100.0).abs() < 1e-9 && (after - 100.0).abs() < 1e-9, "{before} {after}");
         assert!((outcome.share(|sum| sum.kg_co2e) - 0.1).abs() < 1e-12 && (outcome.generated_kwh - 100.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_stored_and_what_was_withheld_is_no_energy_that_a_battery_lost_or_vehicles_took() {
+        let flows = |terminal, state, drawn, withheld| {
+            [
+                ("battery", "b", "terminal", terminal),
+                ("battery", "b", "state_of_charge_pct", state),
+                ("charging", "c", "electricity", drawn),
+                ("charging", "c", "undelivered", withheld),
+            ]
+        };
+        let outcome = Outcome::new(side(130.0, 0.0, &flows(30.0, 900.0, 100.0, 0.0)), side(90.0, 0.0, &flows(10.0, 500.0, 80.0, 20.0)));
+        let parts = [STORAGE, CHARGING, OTHER].map(|part| (outcome.parts[part] * 1e6).round());
+        assert_eq!(parts, [2e6, 2e6, 0.0], "{:?}", outcome.parts);
+        assert!(outcome.control_tce().abs() < 1e-9, "nothing of it is control");
     }
 
     #[test]
