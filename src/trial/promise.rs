@@ -114,6 +114,13 @@ impl Outcome {
         (used_kg(&self.without), used_kg(&self.with))
     }
 
+    /// What vehicles left without, kWh: of both runs.
+    #[must_use]
+    pub fn undelivered_kwh(&self) -> (f64, f64) {
+        let of = |side: &Side| ["charging", "v2g"].map(|table| side.flow(table, &["undelivered"])).iter().sum();
+        (of(&self.without), of(&self.with))
+    }
+
     #[must_use]
     pub fn share(&self, value: fn(&Sum) -> f64) -> f64 {
         self.saved(value) / self.without.sum(value).max(f64::MIN_POSITIVE)
@@ -162,7 +169,7 @@ fn action(table: &str, name: &str) -> Option<&'static str> {
         ("data_centre", "cooling") => Some("server_cooling"),
         ("street_lighting", _) => Some("outdoor_lighting"),
         ("charging", "electricity") => Some(CHARGING),
-        ("battery", "terminal") => Some(STORAGE),
+        ("battery" | "v2g", "terminal") => Some(STORAGE),
         _ => None,
     }
 }
