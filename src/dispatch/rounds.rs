@@ -76,11 +76,8 @@ mod tests {
     fn bounds(from: i8, stored_kwh: f64, hours: usize) -> (Vec<f64>, Vec<f64>) {
         let storing = Storing { leave: 0.8, ..Storing::default() };
         let vehicles = Asset { kind: AssetKind::V2g, hours: [Hours { from: 6, to: 20 }; 3], storing, ..asset() };
-        let hour = |index: usize| {
-            let at = i64::from(from) + index as i64;
-            Hour { start: Millis(at * HOUR_MS), of_day: (at % 24) as i8, kind: DayType::Workday }
-        };
-        let ahead: Vec<Hour> = (0..hours).map(hour).collect();
+        let hour = |at: i64| Hour { start: Millis(at * HOUR_MS), of_day: (at % 24) as i8, kind: DayType::Workday };
+        let ahead: Vec<Hour> = (i64::from(from)..).take(hours).map(hour).collect();
         let rounds = Rounds::of(&vehicles, &ahead).unwrap();
         let band = Band { min: 20.0_f64.min(stored_kwh), max: 95.0_f64.max(stored_kwh) };
         rounds.bounds((stored_kwh, 100.0), band, Band { min: -30.0, max: 25.0 }, &vec![1.0; hours])

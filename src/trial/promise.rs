@@ -315,8 +315,8 @@ mod tests {
             ]
         };
         let outcome = Outcome::new(side(130.0, 0.0, &flows(30.0, 900.0, 100.0, 0.0)), side(90.0, 0.0, &flows(10.0, 500.0, 80.0, 20.0)));
-        let parts = [STORAGE, CHARGING, OTHER].map(|part| (outcome.parts[part] * 1e6).round());
-        assert_eq!(parts, [2e6, 2e6, 0.0], "{:?}", outcome.parts);
+        let parts = [STORAGE, CHARGING, OTHER].map(|part| (outcome.parts[part] * 1e6).round() as i64);
+        assert_eq!(parts, [2_000_000, 2_000_000, 0], "{:?}", outcome.parts);
         assert!(outcome.control_tce().abs() < 1e-9, "nothing of it is control");
     }
 
