@@ -190,6 +190,27 @@ mod tests {
     }
 
     #[test]
+    fn posts_that_are_not_declared_to_give_refuse_to() {
+        let posts = |id: &str, min: f64| Asset {
+            id: id.to_owned(),
+            unit: "kw".to_owned(),
+            min,
+            max: 600.0,
+            comfort: (0.0, 0.0),
+            hours: [(6, 20); 3],
+            programme: false,
+        };
+        let mut assets = Assets::new(&[posts("only-charge", 0.0), posts("v2g", -600.0)]);
+        for (asset, refused) in [("only-charge", Some("own limits, 0 to 600 kw")), ("v2g", None)] {
+            let command =
+                Command { id: "1".to_owned(), asset: asset.to_owned(), unit: "kw".to_owned(), ..command("1", Some(-100.0), (0, 90)) };
+            let cause = assets.take(asset, command, 0).unwrap().cause;
+            assert_eq!(cause.is_some(), refused.is_some(), "{asset}");
+            assert!(cause.unwrap_or_default().contains(refused.unwrap_or_default()), "{asset}");
+        }
+    }
+
+    #[test]
     fn what_was_taken_before_is_taken_again_at_its_time() {
         let (mut assets, mut controls) = (assets(), Controls::default());
         let before = [(0, command("1", Some(20.0), (0, 90))), (10, command("2", None, (10, 90))), (20, command("3", Some(24.0), (20, 90)))];

@@ -280,6 +280,32 @@ mod tests {
     }
 
     #[test]
+    fn buses_that_are_told_to_give_day_and_night_leave_full_and_posts_that_only_charge_refuse() {
+        let ground = ground();
+        let mut fleet = Unplugged::new(&ground, MONTHS, 7).unwrap();
+        let tell = |fleet: &mut Unplugged, asset: &str| {
+            let (now_ms, until_ms) = (fleet.now_ms(), fleet.now_ms() + 2 * HOUR_MS);
+            let payload = format!(
+                r#"{{"id":"{asset}@{now_ms}","asset":"{asset}","value":-600,"unit":"kw","from":{now_ms},"until":{until_ms},"reason":""}}"#
+            );
+            fleet.command(&format!("nengtan/qingdao-hightech/asset/{asset}/command"), payload.as_bytes())
+        };
+        fleet.step().unwrap();
+        assert_eq!(tell(&mut fleet, "v2g-01"), None, "before the programme there are no such posts");
+        fleet.commission();
+        fleet.count_from_here();
+        for _ in 0..4 * 24 {
+            for (asset, outcome) in [("v2g-01", "accepted"), ("ev-02-fast", "own limits")] {
+                let answer = tell(&mut fleet, asset).unwrap();
+                assert!(std::str::from_utf8(&answer.payload).unwrap().contains(outcome), "{asset}");
+            }
+            fleet.step().unwrap();
+        }
+        let flow = |name: &str| fleet.totals().find(|flow| flow.table == "v2g" && flow.name == name).unwrap().total;
+        assert!(100.0 < flow("lost") && flow("undelivered") < 1e-6, "{} kWh lost, {} short", flow("lost"), flow("undelivered"));
+    }
+
+    #[test]
     fn steps_add_up_to_the_day() {
         let ground = ground();
         let mut by_day = Unplugged::new(&ground, MONTHS, 7).unwrap();

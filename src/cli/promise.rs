@@ -69,6 +69,7 @@ pub fn table(tried: &Trial, regulated: &Outcome, (zone_id, all_judged): (&str, b
         table.rows.push(row(&format!("peak_{year}-{month:02}"), "kW", (*kw, with_kw), None));
     }
     table.rows.push(row("out_of_comfort", "K h", (without.comfort_kh, with.comfort_kh), None));
+    table.rows.push(row("vehicles_left_without", "kWh", regulated.undelivered_kwh(), None));
     let apart = |figure: &str, unit: &str, value: f64, share: Option<f64>| {
         let share = share.map_or(Cell::Null, |share| Cell::Real(100.0 * share));
         vec![figure.into(), unit.into(), Cell::Null, Cell::Null, Cell::Real(value), share, Cell::Null, Cell::Null, Cell::Null]

@@ -48,6 +48,10 @@ fn read_asset<'t>(
     let unit = file.needed(&mut asset, "unit").and_then(|cell| file.text(&cell));
     let number = |file: &mut TomlFile, cell: Cell<'t>| Some((file.float(&cell, f64::MIN, f64::MAX)?, cell));
     let [min, max] = ["min", "max"].map(|key| file.needed(&mut asset, key).and_then(|cell| number(file, cell)));
+    let min = min.and_then(|(min, cell)| match kind.filter(|kind: &AssetKind| min < kind.lowest()) {
+        Some(_) => file.refuse(&cell, "0 or more: posts that give are of the kind v2g", "correct one of them"),
+        None => Some((min, cell)),
+    });
     let limits = ordered(file, min, max, "at most max");
     let wishes = read_wishes(file, &mut asset, limits);
     let commissioned = file.optional(&mut asset, "commissioned");
@@ -88,11 +92,13 @@ fn read_storing(file: &mut TomlFile, asset: &mut Table<'_>) -> Option<Storing> {
     let done_by = within("done_by_hour", 0.0, 23.0, f64::from(known.done_by));
     let least_pct = least?;
     // Not below the least, so that the two are in order.
-    let most = within("charge_max_pct", least_pct, 100.0, (100.0 * known.charge.max).max(least_pct));
+    let most_pct = within("charge_max_pct", least_pct, 100.0, (100.0 * known.charge.max).max(least_pct))?;
+    let leave = within("leave_pct", least_pct, most_pct, most_pct);
     Some(Storing {
         capacity_kwh: capacity.map(|kwh| Some(kwh).filter(|kwh| !kwh.is_nan()))?,
         round_trip: round_trip? / 100.0,
-        charge: Band { min: least_pct / 100.0, max: most? / 100.0 },
+        charge: Band { min: least_pct / 100.0, max: most_pct / 100.0 },
+        leave: leave? / 100.0,
         stay_h: stay? / 60.0,
         done_by: done_by? as i8,
     })
@@ -215,7 +221,14 @@ mod tests {
             "capacity_kwh = 8000\nround_trip_pct = 90\ncharge_min_pct = 20\ncharge_max_pct = 80.0\nstay_minutes = 90\ndone_by_hour = 6\n";
         let (found, faults) = assets(&format!("{NEEDED}{said}"));
         assert_eq!(faults, []);
-        let wanted = Storing { capacity_kwh: Some(8000.0), round_trip: 0.9, charge: Band { min: 0.2, max: 0.8 }, stay_h: 1.5, done_by: 6 };
+        let wanted = Storing {
+            capacity_kwh: Some(8000.0),
+            round_trip: 0.9,
+            charge: Band { min: 0.2, max: 0.8 },
+            leave: 0.8,
+            stay_h: 1.5,
+            done_by: 6,
+        };
         assert_eq!(found[0].storing, wanted);
         let (found, _) = assets(&format!("{NEEDED}cop_of_carnot_pct = 45\nheat_kw = 7000\n"));
         assert_eq!(found[0].pumping, Pumping { of_carnot: Some(0.45), heat_kw: Some(7000.0), boiler_efficiency: 0.9 });
@@ -225,6 +238,19 @@ mod tests {
         let wanted = [(8, "capacity_kwh"), (9, "round_trip_pct"), (11, "charge_max_pct"), (12, "stay_minutes")];
         assert_eq!(faults, wanted.map(|(line, key)| (Some(line), format!("asset.{key}"))));
         assert_eq!(found, []);
+    }
+
+    #[test]
+    fn only_what_is_declared_to_give_has_limits_below_0() {
+        let posts = |kind: &str, more: &str| {
+            let text = NEEDED.replace("hvac", kind).replace("\"c\"", "\"kw\"").replace("18", "-600").replace("28.0", "600");
+            assets(&format!("{text}{more}"))
+        };
+        let (found, faults) = posts("v2g", "capacity_kwh = 2500\ncharge_min_pct = 40\nleave_pct = 80\n");
+        assert_eq!((found.len(), faults), (1, vec![]));
+        assert_eq!((found[0].storing.leave, found[0].limits.min), (0.8, -600.0));
+        assert_eq!(posts("ev_charging", "").1, [(Some(6), "asset.min".to_owned())]);
+        assert_eq!(posts("v2g", "charge_min_pct = 40\nleave_pct = 30\n").1, [(Some(9), "asset.leave_pct".to_owned())]);
     }
 
     #[test]

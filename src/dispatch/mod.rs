@@ -8,5 +8,6 @@ pub mod heat;
 pub mod outlook;
 pub mod plan;
 pub mod pool;
+pub mod rounds;
 pub mod shape;
 pub mod site;

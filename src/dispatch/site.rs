@@ -10,6 +10,7 @@ use super::heat::Pump;
 use super::outlook::Outlook;
 use super::plan::{self, Failure, Problem, Storage};
 use super::pool::Pools;
+use super::rounds::Rounds;
 use crate::domain::assets::{Asset, Band};
 use crate::domain::units::DAY_MS;
 
@@ -37,8 +38,8 @@ pub const PEAK_SHARE: f64 = 0.9;
 /// Of work so much more may come than is normal: a plan that counts on all of the machines' power finds them do what is due in the dearest hours. A share, our choice.
 const COMES_MORE: f64 = 0.05;
 
-/// A battery as it stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A battery as it stands, or vehicles that may give.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Battery {
     /// Charging above 0, giving below.
     pub power_kw: Band,
@@ -47,6 +48,8 @@ pub struct Battery {
     /// Shares of the capacity between which it is used.
     pub charge: Band,
     pub stored_kwh: f64,
+    /// When vehicles come and go; none for a battery.
+    pub rounds: Option<Rounds>,
 }
 
 /// Posts for vehicles as they stand.
@@ -164,7 +167,7 @@ impl Site {
         let (spread, excess) = (forecast::spread(&bought, hours)?, forecast::usual(&self.excess, hours));
         // What is left at the end saves buying at the horizon's mean price.
         let worth = steps.price.iter().sum::<f64>() / steps.price.len() as f64;
-        let mut storages: Vec<Storage> = self.batteries.iter().map(|battery| battery.storage(steps.hours.len(), worth)).collect();
+        let mut storages: Vec<Storage> = self.batteries.iter().map(|battery| battery.storage(&steps.hours, worth)).collect();
         let (mut vehicles_kw, mut come_kw) = (vec![0.0; hours.len()], vec![0.0; hours.len()]);
         for vehicles in &self.vehicles {
             let wanted = forecast::load(&vehicles.past, hours)?;
@@ -222,25 +225,35 @@ impl Site {
 impl Battery {
     /// As an asset declares it, at a state of charge in percent.
     #[must_use]
-    pub fn of(asset: &Asset, state_pct: f64) -> Battery {
+    pub fn of(asset: &Asset, state_pct: f64, ahead: &[Hour]) -> Battery {
         let capacity_kwh = asset.storing.capacity_kwh.unwrap_or(0.0);
         let stored_kwh = state_pct.clamp(0.0, 100.0) / 100.0 * capacity_kwh;
-        Battery { power_kw: asset.limits, capacity_kwh, round_trip: asset.storing.round_trip, charge: asset.storing.charge, stored_kwh }
+        let (round_trip, charge) = (asset.storing.round_trip, asset.storing.charge);
+        Battery { power_kw: asset.limits, capacity_kwh, round_trip, charge, stored_kwh, rounds: Rounds::of(asset, ahead) }
     }
 
-    /// For a plan of so many steps.
+    /// For a plan of steps of so many hours.
     #[must_use]
-    pub fn storage(&self, steps: usize, worth_cny_per_kwh: f64) -> Storage {
+    pub fn storage(&self, hours: &[f64], worth_cny_per_kwh: f64) -> Storage {
         let one_way_efficiency = self.round_trip.sqrt();
         let (least, most) = (self.charge.min * self.capacity_kwh, self.charge.max * self.capacity_kwh);
+        let (charge_kw_max, discharge_kw_max) = (self.power_kw.max.max(0.0), (-self.power_kw.min).max(0.0));
+        // What is outside of the band now is let in, and not asked to come back at once.
+        let band = Band { min: least.min(self.stored_kwh), max: most.max(self.stored_kwh) };
+        let (floor_kwh, ceiling_kwh) = match &self.rounds {
+            None => (vec![band.min; hours.len()], vec![band.max; hours.len()]),
+            Some(rounds) => {
+                let reach_kw = Band { min: -discharge_kw_max / one_way_efficiency, max: charge_kw_max * one_way_efficiency };
+                rounds.bounds((self.stored_kwh, self.capacity_kwh), band, reach_kw, hours)
+            }
+        };
         Storage {
-            charge_kw_max: self.power_kw.max.max(0.0),
-            discharge_kw_max: (-self.power_kw.min).max(0.0),
+            charge_kw_max,
+            discharge_kw_max,
             one_way_efficiency,
             stored_kwh: self.stored_kwh,
-            // What is outside of the band now is let in, and not asked to come back at once.
-            floor_kwh: vec![least.min(self.stored_kwh); steps],
-            ceiling_kwh: vec![most.max(self.stored_kwh); steps],
+            floor_kwh,
+            ceiling_kwh,
             worth_cny_per_kwh: worth_cny_per_kwh * one_way_efficiency,
             held: true,
         }

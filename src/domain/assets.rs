@@ -12,6 +12,8 @@ named! {
         Hvac = "hvac",
         Battery = "battery",
         EvCharging = "ev_charging",
+        /// Vehicles at posts that may give back; in use they are on the road.
+        V2g = "v2g",
         Compressor = "compressor",
         Boiler = "boiler",
         /// Outdoor lamps.
@@ -32,12 +34,18 @@ named! {
 }
 
 impl AssetKind {
+    /// The lowest that its limits may begin at: posts that only charge take set points of 0 and more.
+    #[must_use]
+    pub fn lowest(self) -> f64 {
+        if self == AssetKind::EvCharging { 0.0 } else { f64::NEG_INFINITY }
+    }
+
     /// The unit in which strategies think of the kind's set points; an asset in another one is left to its plan.
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
             AssetKind::Hvac | AssetKind::Boiler | AssetKind::Cooling | AssetKind::ChilledWater => "c",
-            AssetKind::Battery | AssetKind::EvCharging | AssetKind::Batch => "kw",
+            AssetKind::Battery | AssetKind::EvCharging | AssetKind::V2g | AssetKind::Batch => "kw",
             AssetKind::Compressor => "bar",
             AssetKind::Lighting
             | AssetKind::Ventilation
@@ -108,12 +116,14 @@ impl Hours {
 /// What can be moved in time: by a battery, by vehicles that stay plugged in, or because work may wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Storing {
-    /// Of a battery, kWh; without it nothing is planned for it.
+    /// Of a battery, or of all vehicles that may give, kWh; without it nothing is planned for it.
     pub capacity_kwh: Option<f64>,
     /// What comes back of what a battery takes, a share.
     pub round_trip: f64,
     /// Between these shares of its capacity a battery is used.
     pub charge: Band,
+    /// The share of their capacity that vehicles which may give leave with.
+    pub leave: f64,
     /// Vehicles stay at least so long after charging could have been over, hours: what is withheld from them can be made up within.
     pub stay_h: f64,
     /// The local hour of the day, 0 to 23, by which work that came in the 24 hours before is done.
@@ -121,9 +131,9 @@ pub struct Storing {
 }
 
 impl Default for Storing {
-    /// A lithium battery's round trip of 88 %, used between 10 and 95 % (docs/zone.md); vehicles that leave at once; work that is done by midnight.
+    /// A lithium battery's round trip of 88 %, used between 10 and 95 % (docs/zone.md); vehicles that leave at once, or as full as they may be; work that is done by midnight.
     fn default() -> Storing {
-        Storing { capacity_kwh: None, round_trip: 0.88, charge: Band { min: 0.1, max: 0.95 }, stay_h: 0.0, done_by: 0 }
+        Storing { capacity_kwh: None, round_trip: 0.88, charge: Band { min: 0.1, max: 0.95 }, leave: 0.95, stay_h: 0.0, done_by: 0 }
     }
 }
 

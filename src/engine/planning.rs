@@ -175,8 +175,9 @@ impl Engine {
                 |asset: &Asset| asset.kind == kind && *asset.unit == *kind.unit() && (programme || !asset.programme) && fits(asset);
             (0..zone.len()).filter(|index| planned(&zone[*index])).collect()
         };
+        let is_known = |asset: &Asset| asset.storing.capacity_kwh.is_some() && states.contains_key(&asset.entity);
         let assets = Planned {
-            batteries: of_kind(AssetKind::Battery, &|asset| asset.storing.capacity_kwh.is_some() && states.contains_key(&asset.entity)),
+            batteries: [AssetKind::Battery, AssetKind::V2g].map(|kind| of_kind(kind, &is_known)).concat(),
             vehicles: of_kind(AssetKind::EvCharging, &|asset| 0.0 < asset.storing.stay_h),
             batches: of_kind(AssetKind::Batch, &|asset| asset.normal.is_some() && waiting.contains_key(&asset.entity)),
             pumps: of_kind(AssetKind::HeatPump, &|asset| asset.pumping.is_planned() && gas.is_some() && is_outdoor),
@@ -296,7 +297,7 @@ impl Engine {
             load: series(&load),
             sun: series(&|seen| seen.used_kw - seen.bought_kw),
             excess: series(&|seen| seen.highest_kw - seen.bought_kw),
-            batteries: assets.batteries.iter().map(asset).map(|asset| Battery::of(asset, of(states, asset))).collect(),
+            batteries: assets.batteries.iter().map(asset).map(|asset| Battery::of(asset, of(states, asset), &outlook.hours)).collect(),
             vehicles: assets.vehicles.iter().enumerate().map(group).collect(),
             batches: assets.batches.iter().map(asset).map(|asset| Batch::of(asset, of(waiting, asset), &outlook.hours)).collect(),
             pumps: assets.pumps.iter().enumerate().filter_map(pump).collect(),

@@ -110,7 +110,7 @@ pub enum Reply {
 #[must_use]
 pub fn valid_until(asset: &Asset, use_changes_in_ms: i64, now: Millis) -> Millis {
     let most_ms = match asset.kind {
-        AssetKind::Battery | AssetKind::EvCharging | AssetKind::Batch => VALIDITY_PLANNED_MS,
+        AssetKind::Battery | AssetKind::EvCharging | AssetKind::V2g | AssetKind::Batch => VALIDITY_PLANNED_MS,
         AssetKind::Hvac
         | AssetKind::Compressor
         | AssetKind::Boiler

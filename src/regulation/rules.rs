@@ -79,8 +79,8 @@ pub fn wish(asset: &Asset, situation: &Situation) -> Option<Wish> {
         }
         AssetKind::Boiler => situation.outdoor_c.map(|outdoor_c| flow_temperature(asset, band, outdoor_c)),
         AssetKind::Battery => Some(battery(asset.limits, situation.band)),
-        // Without a plan work is done as it comes.
-        AssetKind::Batch => None,
+        // Without a plan work is done as it comes, and vehicles stand as they are to leave.
+        AssetKind::Batch | AssetKind::V2g => None,
         AssetKind::EvCharging => match situation.band {
             tariff::Band::Sharp | tariff::Band::Peak => Some(Wish { value: band.min, reason: "charging waits in the dear hours" }),
             tariff::Band::Flat | tariff::Band::Valley | tariff::Band::DeepValley | tariff::Band::Unpriced => None,

@@ -87,7 +87,7 @@ impl Stage {
         let mut gauges = self.gauges.clone();
         // Of the plan before: what it says of this hour.
         let mut before: Option<Wishes> = None;
-        let held = |gauges: &Gauges| self.batteries(&gauges.states_pct).iter().map(|battery| battery.stored_kwh).sum::<f64>();
+        let held = |gauges: &Gauges| self.batteries(&gauges.states_pct, &[]).iter().map(|battery| battery.stored_kwh).sum::<f64>();
         let (mut month, held_before) = (Millis(i64::MIN), held(&gauges));
         while at < self.end {
             let hour = self.outlook(at, 1, &mut calendar)?;
@@ -141,8 +141,9 @@ impl Stage {
     fn greedy(&self, past: &[Seen], outdoor_c: Option<f64>) -> Wishes {
         let mut lacks_kw = past.last().map_or(0.0, |seen| seen.load_kw - seen.sun_kw + seen.vehicles_kw.iter().sum::<f64>());
         let mut batteries = Vec::new();
-        for asset in self.assets(AssetKind::Battery) {
-            let kw = asset.limits.nearest(-lacks_kw);
+        for asset in self.storages() {
+            // Vehicles that may give follow their own plan.
+            let kw = if asset.kind == AssetKind::Battery { asset.limits.nearest(-lacks_kw) } else { 0.0 };
             lacks_kw += kw;
             batteries.push(kw);
         }
@@ -154,7 +155,7 @@ impl Stage {
         let situation = Situation { local, in_use: true, value: None, day_c: None, outdoor_c: None, band: band(self, at, calendar) };
         let value = |asset| rules::wish(asset, &situation).map(|wish| wish.value);
         Wishes {
-            batteries: self.assets(AssetKind::Battery).map(|asset| value(asset).unwrap_or(0.0)).collect(),
+            batteries: self.storages().map(|asset| value(asset).unwrap_or(0.0)).collect(),
             vehicles: self.assets(AssetKind::EvCharging).map(value).collect(),
             ..self.unplanned(outdoor_c)
         }
@@ -182,7 +183,7 @@ impl Stage {
             load: series(|seen| seen.load_kw),
             sun: series(|seen| seen.sun_kw),
             excess: series(|seen| seen.excess_kw),
-            batteries: self.batteries(&gauges.states_pct),
+            batteries: self.batteries(&gauges.states_pct, &outlook.hours),
             vehicles: self.vehicles(recent),
             batches: self.batches(&gauges.waiting_kwh, &outlook.hours),
             pumps: ahead_c.zip(taken_kw).map_or_else(Vec::new, |(ahead_c, taken_kw)| self.pumps(&ahead_c, &taken_kw)),
@@ -214,7 +215,8 @@ impl Stage {
         let month = &free[from..(from + hours).min(free.len())];
         let mut steps = outlook.steps;
         let worth = steps.price.iter().sum::<f64>() / hours as f64;
-        let mut storages: Vec<_> = self.batteries(&gauges.states_pct).iter().map(|battery| battery.storage(hours, worth)).collect();
+        let batteries = self.batteries(&gauges.states_pct, &outlook.hours);
+        let mut storages: Vec<_> = batteries.iter().map(|battery| battery.storage(&steps.hours, worth)).collect();
         let batteries = storages.len();
         for (index, vehicles) in self.vehicles(&[]).iter().enumerate() {
             let wanted: Vec<f64> = month.iter().map(|seen| seen.vehicles_kw[index]).collect();

@@ -114,6 +114,13 @@ impl Outcome {
         (used_kg(&self.without), used_kg(&self.with))
     }
 
+    /// What vehicles left without, kWh: of both runs.
+    #[must_use]
+    pub fn undelivered_kwh(&self) -> (f64, f64) {
+        let of = |side: &Side| ["charging", "v2g"].map(|table| side.flow(table, &["undelivered"])).iter().sum();
+        (of(&self.without), of(&self.with))
+    }
+
     #[must_use]
     pub fn share(&self, value: fn(&Sum) -> f64) -> f64 {
         self.saved(value) / self.without.sum(value).max(f64::MIN_POSITIVE)
@@ -161,8 +168,8 @@ fn action(table: &str, name: &str) -> Option<&'static str> {
         ("line", "auxiliary") | ("building", "sockets") => Some("auxiliaries"),
         ("data_centre", "cooling") => Some("server_cooling"),
         ("street_lighting", _) => Some("outdoor_lighting"),
-        ("charging", _) => Some(CHARGING),
-        ("battery", _) => Some(STORAGE),
+        ("charging", "electricity") => Some(CHARGING),
+        ("battery" | "v2g", "terminal") => Some(STORAGE),
         _ => None,
     }
 }
@@ -295,6 +302,22 @@ mod tests {
         let (before, after) = outcome.without_sun_kg();
         assert!((before - 100.0).abs() < 1e-9 && (after - 100.0).abs() < 1e-9, "{before} {after}");
         assert!((outcome.share(|sum| sum.kg_co2e) - 0.1).abs() < 1e-12 && (outcome.generated_kwh - 100.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_stored_and_what_was_withheld_is_no_energy_that_a_battery_lost_or_vehicles_took() {
+        let flows = |terminal, state, drawn, withheld| {
+            [
+                ("battery", "b", "terminal", terminal),
+                ("battery", "b", "state_of_charge_pct", state),
+                ("charging", "c", "electricity", drawn),
+                ("charging", "c", "undelivered", withheld),
+            ]
+        };
+        let outcome = Outcome::new(side(130.0, 0.0, &flows(30.0, 900.0, 100.0, 0.0)), side(90.0, 0.0, &flows(10.0, 500.0, 80.0, 20.0)));
+        let parts = [STORAGE, CHARGING, OTHER].map(|part| (outcome.parts[part] * 1e6).round() as i64);
+        assert_eq!(parts, [2_000_000, 2_000_000, 0], "{:?}", outcome.parts);
+        assert!(outcome.control_tce().abs() < 1e-9, "nothing of it is control");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A short trial: claims held against a year that was played twice.
 
-use crate::harness::ledger::{Row, show};
+use crate::harness::ledger::{Row, query, show};
 use crate::harness::{folder, path, repository, run, text};
 
 #[test]
@@ -67,4 +67,18 @@ fn a_regulated_trial_accounts_for_every_part_and_keeps_the_house_in_order() {
     let shown = zone_kwh("without-measures") - zone_kwh("measured");
     assert!((shown - number("electricity", "saved")).abs() < 1.0, "{shown}");
     assert_eq!(run(&["audit", "verify", "--data", path(&kept.join("measured"))]).status.code(), Some(0));
+    // Whatever buses were told to give and take at night, they left each morning as they have to; what that lost is metered.
+    let lost = |run_name: &str| -> f64 {
+        let rows = show(&kept.join(run_name), &["energy", "--entity", "E-V2G-01", "--from", "2026-01-01"]);
+        rows.iter().map(|row| row["quantity"].as_f64().unwrap()).sum()
+    };
+    assert!(0.0 <= lost("measured") && lost("without-measures") == 0.0, "{} kWh", lost("measured"));
+    let states = "SELECT (w.ts / 3600000 + 8) % 24 AS hour, MIN(w.value) AS pct FROM weather_row w JOIN channel_row c ON c.id = w.channel \
+                  WHERE c.item = 'state_of_charge_pct' AND c.meter = 'HT-E-9181' GROUP BY hour";
+    let states = query(&kept.join("measured"), states);
+    let pct = |wanted: fn(i64) -> bool| {
+        let of_hours = states.iter().filter(|row| wanted(row["hour"].as_i64().unwrap()));
+        of_hours.map(|row| row["pct"].as_f64().unwrap()).fold(f64::INFINITY, f64::min)
+    };
+    assert!((40.0..=80.01).contains(&pct(|hour| hour < 6)) && 79.99 < pct(|hour| (6..20).contains(&hour)), "{states:?}");
 }

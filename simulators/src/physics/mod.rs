@@ -22,6 +22,7 @@ mod roster;
 mod shiftable;
 mod solar;
 mod steady;
+mod v2g;
 mod weather;
 
 use self::controls::Controls;
@@ -91,11 +92,10 @@ impl World {
             weather: Weather::new(zone.latitude, zone.longitude, draws),
             flows: vec![0.0; roster.flow_count()],
             totals: vec![0.0; roster.flow_count()],
-            undelivered: plan
-                .charging
-                .iter()
-                .filter_map(|plan| roster.flow_of().get(&format!("{}.undelivered", plan.id)).copied())
-                .collect(),
+            undelivered: {
+                let posts = plan.charging.iter().map(|plan| &plan.id).chain(plan.v2g.iter().map(|plan| &plan.id));
+                posts.filter_map(|id| roster.flow_of().get(&format!("{id}.undelivered")).copied()).collect()
+            },
             roster,
             metering,
             slots: Vec::with_capacity(4),

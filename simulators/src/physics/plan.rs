@@ -16,6 +16,7 @@ use super::production::LinePlan;
 use super::public_space::{GreenSpacePlan, StreetLightingPlan};
 use super::solar::PhotovoltaicPlan;
 use super::steady::SteadyPlan;
+use super::v2g::V2gPlan;
 use crate::zone::Carrier;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +41,8 @@ pub struct Plan {
     pub battery: Vec<BatteryPlan>,
     #[serde(default)]
     pub charging: Vec<ChargingPlan>,
+    #[serde(default)]
+    pub v2g: Vec<V2gPlan>,
     #[serde(default)]
     pub data_centre: Vec<DataCentrePlan>,
     #[serde(default)]

@@ -19,6 +19,7 @@ use super::production::{Line, Shifts};
 use super::public_space::{GreenSpace, StreetLighting};
 use super::solar::Photovoltaic;
 use super::steady::Steady;
+use super::v2g::V2g;
 use crate::zone::{Carrier, Zone};
 
 /// What a model has to feed.
@@ -37,7 +38,7 @@ struct Member {
     id: String,
     model: Box<dyn Model>,
     demand: Demand,
-    /// None for what does not drift: sun and batteries.
+    /// None for what does not drift: sun and what is stored.
     drift: Option<Drift>,
     first_flow: usize,
     /// Goods do not drift, only what they cost.
@@ -217,6 +218,15 @@ impl Registration<'_> {
         }
         for p in &plan.charging {
             self.add("charging", (&p.id, &p.entity), Drifts::Yes, Box::new(Charging::new(p.clone(), draws)));
+        }
+        for p in &plan.v2g {
+            match self.zone.assets.iter().find(|asset| asset.id == p.asset) {
+                Some(asset) => self.add("v2g", (&p.id, &p.entity), Drifts::No, Box::new(V2g::new(p.clone(), asset.clone()))),
+                None => self.faults.push(format!(
+                    "fleet.toml: {} has the asset {:?}, wanted one of assets.toml: it says when vehicles are away",
+                    p.id, p.asset
+                )),
+            }
         }
         for p in &plan.data_centre {
             self.add("data_centre", (&p.id, &p.entity), Drifts::Yes, Box::new(DataCentre::new(p.clone(), draws)));

@@ -8,29 +8,32 @@ use super::fault::Faults;
 use super::keys::{self, Keys};
 
 const FILE: &str = "assets.toml";
-const KINDS: [(&str, ()); 14] = [
-    ("hvac", ()),
-    ("battery", ()),
-    ("ev_charging", ()),
-    ("compressor", ()),
-    ("boiler", ()),
-    ("lighting", ()),
-    ("ventilation", ()),
-    ("indoor_lighting", ()),
-    ("cooling", ()),
-    ("chilled_water", ()),
-    ("auxiliary", ()),
-    ("heat_pump", ()),
-    ("combustion", ()),
-    ("batch", ()),
+/// Each with the lowest that its `min` may be: posts that may give are declared as such.
+const KINDS: [(&str, f64); 15] = [
+    ("hvac", f64::NEG_INFINITY),
+    ("battery", f64::NEG_INFINITY),
+    ("ev_charging", 0.0),
+    ("v2g", f64::NEG_INFINITY),
+    ("compressor", f64::NEG_INFINITY),
+    ("boiler", f64::NEG_INFINITY),
+    ("lighting", f64::NEG_INFINITY),
+    ("ventilation", f64::NEG_INFINITY),
+    ("indoor_lighting", f64::NEG_INFINITY),
+    ("cooling", f64::NEG_INFINITY),
+    ("chilled_water", f64::NEG_INFINITY),
+    ("auxiliary", f64::NEG_INFINITY),
+    ("heat_pump", f64::NEG_INFINITY),
+    ("combustion", f64::NEG_INFINITY),
+    ("batch", f64::NEG_INFINITY),
 ];
 const COMMISSIONED: [(&str, ()); 1] = [("programme", ())];
 const MODES: [(&str, ()); 3] = [("advise", ()), ("approve", ()), ("automatic", ())];
 /// Keys for hours in use, by kind of day.
 const HOURS: [&str; 3] = ["hours", "hours_saturday", "hours_rest"];
 const DAY_MINUTES: i64 = 1440;
-/// What `charge_min_pct` is where it is left out.
+/// What `charge_min_pct` and `charge_max_pct` are where they are left out.
 const CHARGE_MIN_PCT: f64 = 10.0;
+const CHARGE_MAX_PCT: f64 = 95.0;
 
 /// The lowest and the highest, where they are said.
 type Comfort = (Option<f64>, Option<f64>);
@@ -92,11 +95,14 @@ fn read_asset(keys: &mut Keys, entities: &HashSet<&str>, ids: &mut HashSet<Strin
         faults.add(keys.line_of("entity"), format!("unknown entity `{entity}`"), "an id of entities.geojson", "correct the entity");
     }
     keys.check_present("kind", faults);
-    keys.choice("kind", &KINDS, faults);
+    let lowest = keys.choice("kind", &KINDS, faults);
     let unit = keys.needed_text("unit", faults);
     let (min, max) = (keys.needed_number("min", faults), keys.needed_number("max", faults));
     if min.zip(max).is_some_and(|(min, max)| min > max) {
         faults.add(keys.line_of("min"), "`min` above `max`", "min not above max", "swap them");
+    }
+    if let Some(min) = min.filter(|min| lowest.is_some_and(|lowest| *min < lowest)) {
+        faults.add(keys.line_of("min"), format!("`min` is {min}"), "0 or more: posts that give are of the kind v2g", "correct one of them");
     }
     let (comfort, hours) = read_wishes(keys, (min, max), faults);
     let programme = keys.choice("commissioned", &COMMISSIONED, faults).is_some();
@@ -156,7 +162,8 @@ fn check_storing(keys: &mut Keys, faults: &mut Faults) {
     within("capacity_kwh", f64::MIN_POSITIVE, f64::MAX, "a number above 0");
     within("round_trip_pct", 1.0, 100.0, "a number from 1 to 100");
     let least = within("charge_min_pct", 0.0, 100.0, "a number from 0 to 100").unwrap_or(CHARGE_MIN_PCT);
-    within("charge_max_pct", least, 100.0, "a number from charge_min_pct to 100");
+    let most = within("charge_max_pct", least, 100.0, "a number from charge_min_pct to 100").unwrap_or(CHARGE_MAX_PCT.max(least));
+    within("leave_pct", least, most.max(least), "a number from charge_min_pct to charge_max_pct");
     for key in ["cop_of_carnot_pct", "boiler_efficiency_pct"] {
         within(key, 1.0, 110.0, "a number from 1 to 110");
     }

@@ -53,7 +53,7 @@ fn first(site: &Site) -> Wishes {
 
 fn battery() -> Battery {
     let power_kw = Band { min: -100.0, max: 100.0 };
-    Battery { power_kw, capacity_kwh: 400.0, round_trip: 0.81, charge: Band { min: 0.1, max: 0.9 }, stored_kwh: 130.0 }
+    Battery { power_kw, capacity_kwh: 400.0, round_trip: 0.81, charge: Band { min: 0.1, max: 0.9 }, stored_kwh: 130.0, rounds: None }
 }
 
 #[test]

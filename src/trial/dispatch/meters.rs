@@ -6,6 +6,8 @@ use nengtan_fleet::zone::{Carrier, Channel, Direction, Zone};
 use crate::domain::assets::{Asset, AssetKind};
 use crate::store::planning::{HEAT, STATE_OF_CHARGE, WAITING};
 
+/// What can take and give.
+pub const STORAGES: [AssetKind; 2] = [AssetKind::Battery, AssetKind::V2g];
 /// Ledger units: Wh in a kWh, litres in a m³.
 const WH_PER_KWH: f64 = 1000.0;
 const KJ_PER_KWH: f64 = 3600.0;
@@ -74,7 +76,7 @@ impl Meters {
                 .filter(|(_, sign)| *sign != 0.0)
                 .collect()
         };
-        let of_kind = |kind| assets.iter().filter(move |asset| asset.kind == kind);
+        let of_kind = |kind: AssetKind| assets.iter().filter(move |asset| asset.kind == kind);
         let own = |asset: &Asset| taken(Carrier::Electricity, &|channel| channel.entity == *asset.entity);
         let gauge =
             |asset: &Asset, item: &str| zone.channels.iter().position(|channel| channel.entity == *asset.entity && channel.item == item);
@@ -83,8 +85,8 @@ impl Meters {
         Meters {
             border: taken(Carrier::Electricity, &|channel| channel.parent.is_none()),
             sun: (0..zone.channels.len()).filter(|index| generates(&zone.channels[*index])).collect(),
-            batteries: of_kind(AssetKind::Battery).map(own).collect(),
-            states: of_kind(AssetKind::Battery).map(|asset| gauge(asset, STATE_OF_CHARGE)).collect(),
+            batteries: STORAGES.into_iter().flat_map(of_kind).map(own).collect(),
+            states: STORAGES.into_iter().flat_map(of_kind).map(|asset| gauge(asset, STATE_OF_CHARGE)).collect(),
             vehicles: of_kind(AssetKind::EvCharging).map(own).collect(),
             waiting: of_kind(AssetKind::Batch).map(|asset| gauge(asset, WAITING)).collect(),
             outdoor: zone.channels.iter().position(|channel| channel.item == "outdoor_temperature_c"),

@@ -2,7 +2,7 @@
 
 use nengtan_fleet::physics::World;
 
-use super::meters::{Meters, Quarter};
+use super::meters::{Meters, Quarter, STORAGES};
 use super::{BEFORE_MS, Options};
 use crate::config::zone_folder::{self, ZoneFolder};
 use crate::dispatch::forecast::{Hour, Past};
@@ -159,8 +159,13 @@ impl Stage {
         outlook::outlook(now, hours, (&self.folder.tariff, self.folder.zone.day_types()), calendar, self.kg_per_kwh).ok_or_else(unpriced)
     }
 
-    pub fn batteries(&self, states_pct: &[f64]) -> Vec<Battery> {
-        self.assets(AssetKind::Battery).zip(states_pct).map(|(asset, pct)| Battery::of(asset, *pct)).collect()
+    /// What can take and give: batteries, then vehicles.
+    pub fn storages(&self) -> impl Iterator<Item = &Asset> {
+        STORAGES.into_iter().flat_map(|kind| self.assets(kind))
+    }
+
+    pub fn batteries(&self, states_pct: &[f64], ahead: &[Hour]) -> Vec<Battery> {
+        self.storages().zip(states_pct).map(|(asset, pct)| Battery::of(asset, *pct, ahead)).collect()
     }
 
     pub fn vehicles(&self, past: &[Seen]) -> Vec<Vehicles> {
@@ -191,7 +196,7 @@ impl Stage {
     pub fn unplanned(&self, outdoor_c: Option<f64>) -> Wishes {
         let planned = self.assets(AssetKind::HeatPump).filter(|asset| asset.pumping.is_planned());
         Wishes {
-            batteries: self.assets(AssetKind::Battery).map(|_| 0.0).collect(),
+            batteries: self.storages().map(|_| 0.0).collect(),
             vehicles: self.assets(AssetKind::EvCharging).map(|_| None).collect(),
             batches: self.assets(AssetKind::Batch).map(|_| None).collect(),
             pumps: planned.map(|asset| by_rule(asset, outdoor_c).is_some()).collect(),
@@ -203,7 +208,7 @@ impl Stage {
             Some(value) => world.controls.set(&asset.id, value),
             None => world.controls.clear(&asset.id),
         };
-        self.assets(AssetKind::Battery).zip(&wishes.batteries).for_each(|(asset, kw)| tell(asset, Some(*kw)));
+        self.storages().zip(&wishes.batteries).for_each(|(asset, kw)| tell(asset, Some(*kw)));
         self.assets(AssetKind::EvCharging).zip(&wishes.vehicles).for_each(|(asset, cap)| tell(asset, *cap));
         self.assets(AssetKind::Batch).zip(&wishes.batches).for_each(|(asset, cap)| tell(asset, *cap));
         // The network's temperature and what is not planned follow the rules under every strategy.
