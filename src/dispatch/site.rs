@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::forecast::{self, Expected, Hour, Past};
+use super::forecast::{self, Hour, Past};
 use super::heat::{First, Pump};
 use super::outlook::Outlook;
 use super::plan::{self, Failure, Plan, Problem, Spare, Steps, Storage};
@@ -78,7 +78,7 @@ pub struct Site {
     /// What was drawn besides batteries and vehicles, own photovoltaics included, and all work as if it had been done when it came.
     pub load: Vec<Past>,
     /// What baselines expect of it; none where there are none.
-    pub expected: Option<Expected>,
+    pub expected: Option<forecast::Expected>,
     pub sun: Vec<Past>,
     /// Of the load less the sun, each hour's highest quarter of an hour above the hour's mean.
     pub excess: Vec<Past>,
