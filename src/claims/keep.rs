@@ -3,6 +3,8 @@
 //! Derived data: after a restart all are made anew, so a crash between a ledger's commit and this one loses nothing. Invariant: a prediction is what
 //! [`crate::savings`] gives for the stored weather and production, whatever order these came in; it has no part of the load in it.
 
+mod ahead;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ClaimError;
@@ -18,7 +20,7 @@ use crate::savings::uncertainty::Stretch;
 use crate::savings::weather::INTERPOLATED_HOURS_MAX;
 use crate::store::Store;
 use crate::store::batch::{Batch, RowId};
-use crate::store::savings::{self, HUMIDITY, IRRADIANCE, SavingRow, TEMPERATURE};
+use crate::store::savings::{self, HUMIDITY, IRRADIANCE, Load, SavingRow, TEMPERATURE};
 
 /// Predictions made at once; more wait for the next commit, so that the ledger's work goes on.
 const HOURS_AT_ONCE: usize = 2_000;
@@ -38,6 +40,7 @@ struct Sky {
 #[derive(Debug)]
 struct Kept {
     id: i64,
+    load: Load,
     watch: Watch,
     fitted: Fitted,
     sky: Sky,
@@ -67,6 +70,7 @@ pub struct Keeper {
     /// Weather or production of this hour on has changed.
     late_from: Option<Millis>,
     due: bool,
+    ahead: ahead::Remembered,
     /// Shifts that began or ended, to be stored and told.
     pub transitions: Vec<Transition>,
 }
@@ -110,6 +114,12 @@ impl Keeper {
             return Ok(true);
         }
         self.due = false;
+        self.refresh(store)?;
+        self.predict(store)
+    }
+
+    /// Takes up baselines that were made since, and forgets what late weather and production have changed.
+    fn refresh(&mut self, store: &Store) -> Result<(), ClaimError> {
         let newest = savings::made(&store.connection)?;
         if self.seen != Some(newest) {
             self.load(store)?;
@@ -124,7 +134,7 @@ impl Keeper {
                 kept.done = kept.done.min(late.plus_ms(-OPEN_MS).max(kept.sky.start.plus_ms(HOUR_MS)));
             }
         }
-        self.predict(store)
+        Ok(())
     }
 
     fn load(&mut self, store: &Store) -> Result<(), ClaimError> {
@@ -142,7 +152,7 @@ impl Keeper {
             }
             let watch = Watch::of(&store.connection, &row, &fitted)?;
             let imports = imports.into_iter().map(|(channel, _)| channel).collect();
-            self.kept.push(Kept { id, watch, fitted, sky, imports, production, done: row.period.end });
+            self.kept.push(Kept { id, load: row.load, watch, fitted, sky, imports, production, done: row.period.end });
         }
         Ok(())
     }
@@ -175,7 +185,6 @@ impl Keeper {
             let (days, kept) = (&self.days, &mut self.kept[index]);
             kept.predict(store, &climates[climate].1, end, (&mut calendar, days), (&mut rows, &mut without))?;
         }
-        self.weather_until = self.weather_until.max(Some(until));
         if !rows.is_empty() || !without.is_empty() {
             store.keep_savings(&rows, &without)?;
         }
@@ -200,6 +209,19 @@ impl Keeper {
 
     /// The weather of a sky until an hour; what is not known yet comes from the store.
     fn climate(&mut self, store: &Store, sky: &Sky, until: Millis) -> Result<Climate, ClaimError> {
+        self.fill(store, sky, until)?;
+        let slots = (until.ms_since(sky.start) / HOUR_MS).max(0) as usize;
+        let [temperature_c, humidity_pct, ghi_w_m2] = sky.gauges.map(|gauge| {
+            let series = gauge.and_then(|channel| self.weather.get(&(channel, sky.start)));
+            series.map(|series| &series[..slots.min(series.len())])
+        });
+        let unknown = vec![None; slots];
+        Ok(Climate::of(&sky.inputs, temperature_c.unwrap_or(&unknown), humidity_pct, ghi_w_m2))
+    }
+
+    /// Brings the series of a sky's gauges up to an hour.
+    fn fill(&mut self, store: &Store, sky: &Sky, until: Millis) -> Result<(), ClaimError> {
+        self.weather_until = self.weather_until.max(Some(until));
         let slots = (until.ms_since(sky.start) / HOUR_MS).max(0) as usize;
         for channel in sky.gauges.into_iter().flatten() {
             let series = self.weather.entry((channel, sky.start)).or_default();
@@ -208,12 +230,7 @@ impl Keeper {
                 series.extend(savings::weather(&store.connection, channel, span)?);
             }
         }
-        let [temperature_c, humidity_pct, ghi_w_m2] = sky.gauges.map(|gauge| {
-            let series = gauge.and_then(|channel| self.weather.get(&(channel, sky.start)));
-            series.map(|series| &series[..slots.min(series.len())])
-        });
-        let unknown = vec![None; slots];
-        Ok(Climate::of(&sky.inputs, temperature_c.unwrap_or(&unknown), humidity_pct, ghi_w_m2))
+        Ok(())
     }
 }
 

@@ -29,6 +29,25 @@ pub struct Past {
     pub kw: f64,
 }
 
+/// What baselines expect of a load, by weather and production: a forecast is that, and how far the last weeks' hours were off it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expected {
+    /// In order of time; not every hour has all that a baseline needs.
+    pub past: Vec<Past>,
+    /// Of each hour ahead, kW.
+    pub ahead_kw: Vec<f64>,
+}
+
+impl Expected {
+    /// What a series has beyond it, in the hours of which something is expected.
+    #[must_use]
+    pub fn beyond(&self, past: &[Past]) -> Vec<Past> {
+        let expected =
+            |hour: Hour| self.past.binary_search_by_key(&hour.start, |past| past.hour.start).ok().map(|index| self.past[index].kw);
+        past.iter().filter_map(|past| Some(Past { kw: past.kw - expected(past.hour)?, ..*past })).collect()
+    }
+}
+
 /// As [`level`], of what is never below 0.
 #[must_use]
 pub fn load(past: &[Past], ahead: &[Hour]) -> Option<Vec<f64>> {

@@ -80,6 +80,8 @@ pub struct Site {
     pub outlook: Outlook,
     /// What was drawn besides batteries and vehicles, own photovoltaics included, and all work as if it had been done when it came.
     pub load: Vec<Past>,
+    /// What baselines expect of it; none where there are none.
+    pub expected: Option<forecast::Expected>,
     pub sun: Vec<Past>,
     /// Of the load less the sun, each hour's highest quarter of an hour above the hour's mean.
     pub excess: Vec<Past>,
@@ -162,8 +164,16 @@ impl Site {
     #[must_use]
     pub fn problem(&self) -> Option<Problem> {
         let Outlook { hours, steps, months, peak_cny_per_kw, .. } = &self.outlook;
-        let (load, sun) = (forecast::load(&self.load, hours)?, forecast::sun(&self.sun, hours)?);
+        let sun = forecast::sun(&self.sun, hours)?;
         let bought: Vec<Past> = self.load.iter().zip(&self.sun).map(|(load, sun)| Past { kw: load.kw - sun.kw, ..*load }).collect();
+        let load = match &self.expected {
+            None => forecast::load(&self.load, hours)?,
+            Some(expected) => {
+                let off = forecast::level(&expected.beyond(&self.load), hours)?;
+                expected.ahead_kw.iter().zip(off).map(|(kw, off)| (kw + off).max(0.0)).collect()
+            }
+        };
+        // By baselines it would be too small: they know the weather of the past, and only guess what comes.
         let (spread, excess) = (forecast::spread(&bought, hours)?, forecast::usual(&self.excess, hours));
         // What is left at the end saves buying at the horizon's mean price.
         let worth = steps.price.iter().sum::<f64>() / steps.price.len() as f64;

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use self::maker::{Made, Maker};
 use super::regulate::DECISION_MS;
 use super::{Engine, EngineError};
-use crate::dispatch::forecast::{self, Hour, Past};
+use crate::dispatch::forecast::{self, Expected, Hour, Past, REMEMBERED_MS};
 use crate::dispatch::heat::{Gas, Pump};
 use crate::dispatch::outlook::{HORIZON_H, Outlook, outlook};
 use crate::dispatch::site::{BACK_MS, Batch, Battery, CARBON_CNY_PER_T, LAST_RESORT, Site, Vehicles, Wishes};
@@ -190,11 +190,12 @@ impl Engine {
             self.planning.assets = assets.clone();
         }
         self.look_back(hour)?;
-        let site = self.outlook(hour).map(|outlook| self.site(outlook, (&states, &waiting), gas.as_ref()));
-        let Some(site) = site else {
+        let Some(outlook) = self.outlook(hour) else {
             self.tell_plan(hour, assets, Err("an hour of the plan has no price or no factor of electricity".to_owned()));
             return Ok(());
         };
+        let expected = self.expected(hour, &outlook)?;
+        let site = self.site((outlook, expected), (&states, &waiting), gas.as_ref());
         self.planning.maker.begin(site, self.planning.last_resort);
         self.planning.making = Some((hour, assets));
         Ok(())
@@ -207,6 +208,16 @@ impl Engine {
         let factor = self.in_force.factors.electricity(GridMethod::Average, &profile.region, year).ok()?.factor;
         let known = (&self.in_force.tariff, self.zone.day_types());
         outlook(hour, HORIZON_H, known, &mut self.calendar, factor.0 as f64 / MG_PER_KG)
+    }
+
+    /// What baselines expect of the load that is not planned, in the hours that a forecast looks back on and ahead of them.
+    fn expected(&mut self, hour: Millis, outlook: &Outlook) -> Result<Option<Expected>, EngineError> {
+        let Planning { seen, assets, .. } = &self.planning;
+        let from = hour.plus_ms(-REMEMBERED_MS);
+        let past: Vec<Hour> = seen.iter().map(|seen| seen.hour).filter(|seen| from <= seen.start).collect();
+        let row = |index: &usize| self.zone.entity_of(&self.zone.assets()[*index].entity).map(|entity| self.entities[entity.0 as usize]);
+        let vehicles: Vec<RowId> = assets.vehicles.iter().filter_map(row).collect();
+        Ok(self.savings.expected(&self.store, (&past, &outlook.hours), &vehicles)?)
     }
 
     fn gas(&mut self, hour: Millis) -> Option<Gas> {
@@ -274,7 +285,7 @@ impl Engine {
         Ok(batches.iter().filter_map(|index| waiting.get(&self.zone.assets()[*index].entity)).sum())
     }
 
-    fn site(&self, outlook: Outlook, (states, waiting): (&Gauges, &Gauges), gas: Option<&Gas>) -> Site {
+    fn site(&self, (outlook, expected): (Outlook, Option<Expected>), (states, waiting): (&Gauges, &Gauges), gas: Option<&Gas>) -> Site {
         let Planning { seen, assets, .. } = &self.planning;
         let series = |value: &dyn Fn(&Seen) -> f64| seen.iter().map(|seen| Past { hour: seen.hour, kw: value(seen) }).collect::<Vec<_>>();
         let asset = |index: &usize| &self.zone.assets()[*index];
@@ -295,6 +306,7 @@ impl Engine {
         let load = |seen: &Seen| seen.used_kw - seen.batteries_kw - seen.vehicles_kw.iter().sum::<f64>() + seen.put_off_kw;
         Site {
             load: series(&load),
+            expected,
             sun: series(&|seen| seen.used_kw - seen.bought_kw),
             excess: series(&|seen| seen.highest_kw - seen.bought_kw),
             batteries: assets.batteries.iter().map(asset).map(|asset| Battery::of(asset, of(states, asset), &outlook.hours)).collect(),

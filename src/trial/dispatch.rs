@@ -181,6 +181,8 @@ impl Stage {
         let taken_kw = (0..stations).map(|index| forecast::load(&taken(index), &outlook.hours)).collect::<Option<Vec<_>>>();
         let site = Site {
             load: series(|seen| seen.load_kw),
+            // No ledger stands behind these strategies, and so no baseline.
+            expected: None,
             sun: series(|seen| seen.sun_kw),
             excess: series(|seen| seen.excess_kw),
             batteries: self.batteries(&gauges.states_pct, &outlook.hours),

@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dispatch", &["domain"]),
     ("store", &["domain", "ledger", "alerts", "accounting", "lines", "regulation"]),
     ("savings", &["domain"]),
-    ("claims", &["domain", "accounting", "alerts", "store", "savings"]),
+    ("claims", &["domain", "accounting", "alerts", "store", "savings", "dispatch"]),
     ("engine", &["domain", "ledger", "alerts", "accounting", "wire", "lines", "regulation", "dispatch", "store", "claims"]),
     ("claiming", &["domain", "accounting", "store"]),
     ("operating", &["domain", "engine"]),

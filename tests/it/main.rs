@@ -23,6 +23,7 @@ mod disk;
 mod dispatch;
 mod explain;
 mod export;
+mod forecast;
 mod gauges;
 mod history;
 mod influx;

@@ -34,6 +34,7 @@ fn site(prices: [f64; 2]) -> Site {
     Site {
         outlook,
         load,
+        expected: None,
         sun,
         excess,
         batteries: Vec::new(),
