@@ -7,6 +7,7 @@ use crate::harness::collector::Collector;
 use crate::harness::fleet::Fleet;
 use crate::harness::ledger::{stored, verify};
 use crate::harness::mosquitto::Mosquitto;
+use crate::harness::publisher::Publisher;
 use crate::harness::zone::{self, ZONE, meter};
 use crate::harness::{LONG, Process, SOON, folder, nengtan, path, repository, run, text, until};
 
@@ -230,6 +231,8 @@ fn check_online(zone: &Path, url: &str, flags: &[&str]) -> (Option<i32>, String)
 
 /// Nothing of the probe is left behind: a stopped broker has written down all its sessions.
 fn check_forgotten(broker: &mut Mosquitto) {
+    // What the broker answers now comes after all that the probe had sent.
+    assert!(Publisher::connect(broker.port(), ZONE).publish("nengtan/after", "probe"));
     broker.stop();
     let saved = std::fs::read(broker.folder().join("mosquitto.db")).unwrap();
     assert!(!text(&saved).contains("nengtan-probe"), "the probe's session is still there");
