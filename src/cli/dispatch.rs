@@ -1,4 +1,4 @@
-//! `nengtan dispatch`: a year of what can be moved under four strategies; the work is in [`crate::trial::dispatch`].
+//! `nengtan dispatch`: a year of what can be moved under three strategies, and the bill that no strategy undercuts; the work is in [`crate::trial::dispatch`].
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::{CliError, start_log};
 use crate::dispatch::site::CARBON_CNY_PER_T;
 use crate::store::read::{Cell, Table};
 use crate::trial::dispatch::outcome::Outcome;
-use crate::trial::dispatch::{self, Options, Strategy};
+use crate::trial::dispatch::{self, Compared, Options};
 
 const KG_PER_T: f64 = 1000.0;
 
@@ -34,6 +34,33 @@ pub struct Arguments {
     output: Format,
 }
 
+const COLUMNS: [&str; 24] = [
+    "strategy",
+    "seed",
+    "months",
+    "bill_cny",
+    "energy_cny",
+    "demand_cny",
+    "gas_cny",
+    "bill_vs_greedy_pct",
+    "bought_kwh",
+    "annual_factor_t_co2",
+    "synthetic_hourly_t_co2",
+    "annual_vs_greedy_pct",
+    "synthetic_vs_greedy_pct",
+    "highest_peak_kw",
+    "mean_peak_kw",
+    "months_above_greedys_peak",
+    "most_above_greedys_peak_kw",
+    "storage_loss_kwh",
+    "undelivered_kwh",
+    "waiting_kwh",
+    "plans",
+    "plans_late",
+    "plans_failed",
+    "plans_cpu_s",
+];
+
 pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
     start_log("warn", false);
     if !arguments.carbon_price.is_finite() || arguments.carbon_price < 0.0 {
@@ -48,44 +75,19 @@ pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
     };
     let style = ProgressStyle::with_template("dispatch {bar:40} {pos}/{len} hours, {eta} left");
     let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let outcomes = dispatch::run(&options, |played, hours| {
+    let played = dispatch::run(&options, |played, hours| {
         bar.set_length(hours);
         bar.set_position(played);
     });
     bar.finish_and_clear();
-    let table = compared(arguments, &outcomes?);
+    let table = compared(arguments, &played?);
     let table = if arguments.output == Format::Table { output::turned(&table) } else { table };
     Ok(output::print(&table, arguments.output)?)
 }
 
-/// One row for each strategy; the first one is what the others are compared with.
-fn compared(arguments: &Arguments, outcomes: &[(Strategy, Outcome)]) -> Table {
-    let mut table = Table::new(&[
-        "strategy",
-        "seed",
-        "months",
-        "bill_cny",
-        "energy_cny",
-        "demand_cny",
-        "gas_cny",
-        "bill_vs_greedy_pct",
-        "bought_kwh",
-        "annual_factor_t_co2",
-        "synthetic_hourly_t_co2",
-        "annual_vs_greedy_pct",
-        "synthetic_vs_greedy_pct",
-        "highest_peak_kw",
-        "mean_peak_kw",
-        "months_above_greedys_peak",
-        "most_above_greedys_peak_kw",
-        "storage_loss_kwh",
-        "undelivered_kwh",
-        "waiting_kwh",
-        "plans",
-        "plans_late",
-        "plans_failed",
-        "plans_cpu_s",
-    ]);
+/// One row for each strategy, the first one being what the others are compared with, and one for the bound.
+fn compared(arguments: &Arguments, Compared { outcomes, bound_cny, bound_cpu }: &Compared) -> Table {
+    let mut table = Table::new(&COLUMNS);
     let Some((_, greedy)) = outcomes.first() else { return table };
     for (strategy, outcome) in outcomes {
         let against = |value: fn(&Outcome) -> f64| Cell::Real(100.0 * (value(outcome) / value(greedy) - 1.0));
@@ -118,5 +120,16 @@ fn compared(arguments: &Arguments, outcomes: &[(Strategy, Outcome)]) -> Table {
             Cell::Real(outcome.cpu.as_secs_f64()),
         ]);
     }
+    // Of the bound only the bill is known.
+    let of_bound = |column: &'static str| match column {
+        "strategy" => "bound".into(),
+        "seed" => Cell::Integer(arguments.seed.cast_signed()),
+        "months" => Cell::Integer(arguments.months.into()),
+        "bill_cny" => Cell::Real(*bound_cny),
+        "bill_vs_greedy_pct" => Cell::Real(100.0 * (bound_cny / greedy.bill_cny() - 1.0)),
+        "plans_cpu_s" => Cell::Real(bound_cpu.as_secs_f64()),
+        _ => Cell::Null,
+    };
+    table.rows.push(COLUMNS.map(of_bound).to_vec());
     table
 }

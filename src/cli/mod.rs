@@ -93,7 +93,7 @@ enum Command {
     /// Play a zone's year twice, with measures and without, and hold the savings claimed against the true ones.
     #[cfg(feature = "demo")]
     Trial(trial::Arguments),
-    /// Play a zone's batteries, charging, work that may wait and heat pumps under four strategies: greedy, by the tariff, planned ahead, and knowing everything.
+    /// Play a zone's batteries, charging, work that may wait and heat pumps under three strategies (greedy, by the tariff, planned ahead), and the bill that no strategy undercuts.
     #[cfg(feature = "demo")]
     Dispatch(dispatch::Arguments),
     /// Hold the ledger against the fleet's truth.

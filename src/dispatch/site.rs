@@ -303,7 +303,7 @@ impl Batch {
     }
 
     /// The work as energy: at most what waits and has come; all of it when its day or its use ends, as far as the machines' power reaches, and so much before that
-    /// [`COMES_MORE`] is no hurry.
+    /// a reserve of it is left.
     #[must_use]
     pub fn storage(&self, ahead: &[Hour], hours: &[f64], worth_cny_per_kwh: f64) -> Storage {
         let (mut come, mut reach) = (self.waiting_kwh, 0.0_f64);

@@ -199,8 +199,8 @@ fn a_counter_that_stands_while_energy_flows_is_assumed() {
 #[test]
 fn a_counter_that_stands_at_a_low_load_is_assumed_and_one_that_has_not_got_to_its_next_step_is_not() {
     let read_at = |kw: f32, kwh: [i64; 7]| {
-        let mark = |(index, kwh)| Mark { flow_per_h: Some(kw * 1000.0), ..reading(15 * index as i64, kwh) };
-        let marks: Vec<Mark> = kwh.into_iter().enumerate().map(mark).collect();
+        let mark = |(quarter, kwh)| Mark { flow_per_h: Some(kw * 1000.0), ..reading(15 * quarter, kwh) };
+        let marks: Vec<Mark> = (0..).zip(kwh).map(mark).collect();
         read(Limits { step: Quantity(KWH), ..limits(200, 6) }, &marks)
     };
     // 2.5 kWh a quarter of an hour.

@@ -1,23 +1,25 @@
 //! A year of what can be moved, under four strategies, side by side: batteries, charging, work that may wait, and which heat goes first.
 //!
 //! The zone of the simulators, with its programme, is played quarter by quarter, once for each strategy, from one state. A strategy knows what meters have shown by
-//! the hour's begin, prices and factors; only [`Strategy::Foresight`] is told what the others played into. What a plan believes of the fleet's models is held against what
-//! they do. Invariant: the four differ by set points only.
+//! the hour's begin, prices and factors. What a plan believes of the fleet's models is held against what they do; beside them stands a bill that nobody could undercut
+//! ([`bound`]). Invariant: the strategies differ by set points only.
 
+mod bound;
 mod meters;
 pub mod outcome;
 mod stage;
+mod truth;
 
 use std::path::Path;
 use std::time::Duration;
 
+use self::bound::Ground;
 use self::outcome::Outcome;
 use self::stage::{Gauges, Seen, Stage, band, outdoor_c};
 use super::TrialError;
 use crate::dispatch::forecast::{self, Past};
 use crate::dispatch::outlook::HORIZON_H;
-use crate::dispatch::plan::{self, Failure, Problem};
-use crate::dispatch::pool::Pools;
+use crate::dispatch::plan::Failure;
 use crate::dispatch::site::{BACK_MS, NoPlan, Site, Wishes};
 use crate::domain::assets::AssetKind;
 use crate::domain::calendar::LocalCalendar;
@@ -27,8 +29,6 @@ use crate::regulation::rules::{self, Situation};
 
 /// Played before the first judged hour, so that there is something to look back on.
 const BEFORE_MS: i64 = BACK_MS;
-/// A whole month is planned in so few pools, so that the problem stays solvable.
-const POOLS_OF_A_MONTH: usize = 4;
 /// For one plan, by the wall clock: strategies are compared, not how busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -40,8 +40,6 @@ named! {
         Tariff = "tariff",
         /// Plans a day and a half ahead, anew each hour; a plan is there a quarter of an hour after its data.
         Receding = "receding",
-        /// Plans whole months, knowing everything: the bound.
-        Foresight = "foresight",
     }
 }
 
@@ -54,36 +52,42 @@ pub struct Options<'p> {
     pub spares_what_it_loses: bool,
 }
 
+/// What the strategies came to.
+pub struct Compared {
+    pub outcomes: Vec<(Strategy, Outcome)>,
+    /// The bill that no strategy undercuts, CNY, and the processor's time for it.
+    pub bound_cny: f64,
+    pub bound_cpu: Duration,
+}
+
 /// Plays all strategies; `progress` is told how many hours of how many are played.
-pub fn run(options: &Options, mut progress: impl FnMut(u64, u64)) -> Result<Vec<(Strategy, Outcome)>, TrialError> {
+pub fn run(options: &Options, mut progress: impl FnMut(u64, u64)) -> Result<Compared, TrialError> {
     let ground = Stage::new(options)?;
     let hours = (ground.end.ms_since(ground.start) / HOUR_MS).unsigned_abs();
     let (mut played, all) = (0, hours * Strategy::ALL.len() as u64);
-    let mut free = Vec::new();
     let mut outcomes = Vec::new();
     for &strategy in Strategy::ALL {
-        let (outcome, hours) = ground.play(strategy, &free, || {
+        let outcome = ground.play(strategy, || {
             played += 1;
             progress(played, all);
         })?;
-        // Nobody caps vehicles in the first one, so what they want shows.
-        if free.is_empty() {
-            free = hours;
-        }
         outcomes.push((strategy, outcome));
     }
-    Ok(outcomes)
+    let before = cpu();
+    let carbon_kg_max = outcomes.first().filter(|_| options.spares_what_it_loses).map(|(_, greedy)| greedy.annual_kg);
+    let bound = ground.ground(carbon_kg_max)?.bound_cny();
+    let bound_cny = bound.map_err(|unsolved| TrialError::Dispatch(unsolved.to_string()))?;
+    Ok(Compared { outcomes, bound_cny, bound_cpu: cpu().saturating_sub(before) })
 }
 
 /// What is wished in an hour's first quarter, and in its others.
 type Orders = (Wishes, Wishes);
 
 impl Stage {
-    fn play(&self, strategy: Strategy, free: &[Seen], mut progress: impl FnMut()) -> Result<(Outcome, Vec<Seen>), TrialError> {
+    fn play(&self, strategy: Strategy, mut progress: impl FnMut()) -> Result<Outcome, TrialError> {
         let mut calendar = LocalCalendar::new(self.folder.zone.profile().time_zone.clone());
         let (mut world, mut past) = (self.world.clone(), self.past.clone());
         let (mut outcome, mut at) = (Outcome::default(), self.start);
-        let mut months: Vec<Vec<Wishes>> = Vec::new();
         let mut gauges = self.gauges.clone();
         // Of the plan before: what it says of this hour.
         let mut before: Option<Wishes> = None;
@@ -94,10 +98,6 @@ impl Stage {
             if calendar.month(at).start != month {
                 month = calendar.month(at).start;
                 outcome.peaks_kw.push(0.0);
-                if strategy == Strategy::Foresight {
-                    let hours = (calendar.month(at).end.min(self.end).ms_since(at) / HOUR_MS) as usize;
-                    months.push(self.whole_month(at, hours, (free, &gauges), &mut outcome, &mut calendar)?);
-                }
             }
             let outdoor_c = outdoor_c(&past);
             let same = |wishes: Wishes| (wishes.clone(), wishes);
@@ -111,11 +111,6 @@ impl Stage {
                     // A strategy without a plan leaves it to the rules, as the engine does.
                     let rules = self.by_tariff(at, outdoor_c, &mut calendar);
                     (first.unwrap_or_else(|| rules.clone()), rest.unwrap_or(rules))
-                }
-                Strategy::Foresight => {
-                    let into_month = (at.ms_since(month.max(self.start)) / HOUR_MS) as usize;
-                    let planned = months.last().and_then(|hours| hours.get(into_month).cloned());
-                    same(planned.unwrap_or_else(|| self.by_tariff(at, outdoor_c, &mut calendar)))
                 }
             };
             self.command(&mut world, &first, outdoor_c);
@@ -133,8 +128,24 @@ impl Stage {
         outcome.storage_loss_kwh -= held(&gauges) - held_before;
         let demand = self.outlook(self.start, 1, &mut calendar)?.peak_cny_per_kw;
         outcome.demand_cny = demand * outcome.peaks_kw.iter().sum::<f64>();
-        past.drain(..self.past.len());
-        Ok((outcome, past))
+        Ok(outcome)
+    }
+
+    /// What the bound is made of, with so much carbon at most.
+    fn ground(&self, carbon_kg_max: Option<f64>) -> Result<Ground, TrialError> {
+        let mut calendar = LocalCalendar::new(self.folder.zone.profile().time_zone.clone());
+        let hours = self.truth(&mut calendar)?;
+        let ahead: Vec<_> = hours.iter().map(|hour| hour.hour).collect();
+        Ok(Ground {
+            months: self.months(&mut calendar),
+            stores: self.stores(&ahead),
+            works: self.assets(AssetKind::Batch).map(|asset| (asset.limits.max, asset.storing.done_by)).collect(),
+            demand_cny_per_kw: self.outlook(self.start, 1, &mut calendar)?.peak_cny_per_kw,
+            gas: self.gas,
+            kg_per_kwh: self.kg_per_kwh,
+            carbon_kg_max,
+            hours,
+        })
     }
 
     /// What the last hour had too much or too little of sun is what the next one will have.
@@ -201,71 +212,6 @@ impl Stage {
         outcome.late += u32::from(wishes == Err(NoPlan::Failed(Failure::Late)));
         outcome.failed += u32::from(wishes.is_err());
         Ok(wishes.unwrap_or_default())
-    }
-
-    /// A whole month planned at once, from what it was without anybody's hand.
-    fn whole_month(
-        &self,
-        at: Millis,
-        hours: usize,
-        (free, gauges): (&[Seen], &Gauges),
-        outcome: &mut Outcome,
-        calendar: &mut LocalCalendar,
-    ) -> Result<Vec<Wishes>, TrialError> {
-        let outlook = self.outlook(at, hours, calendar)?;
-        let from = free.partition_point(|seen| seen.hour.start < at);
-        let month = &free[from..(from + hours).min(free.len())];
-        let mut steps = outlook.steps;
-        let worth = steps.price.iter().sum::<f64>() / hours as f64;
-        let batteries = self.batteries(&gauges.states_pct, &outlook.hours);
-        let mut storages: Vec<_> = batteries.iter().map(|battery| battery.storage(&steps.hours, worth)).collect();
-        let batteries = storages.len();
-        for (index, vehicles) in self.vehicles(&[]).iter().enumerate() {
-            let wanted: Vec<f64> = month.iter().map(|seen| seen.vehicles_kw[index]).collect();
-            storages.push(vehicles.storage(&wanted, &steps.hours, worth));
-        }
-        let to_vehicles = storages.len();
-        let batches = self.batches(&gauges.waiting_kwh, &outlook.hours);
-        storages.extend(batches.iter().map(|batch| batch.storage(&outlook.hours, &steps.hours, worth)));
-        let come_kw = |hour: usize| batches.iter().map(|batch| batch.come_kw[hour]).sum::<f64>();
-        steps.load_kw = month.iter().enumerate().map(|(hour, seen)| seen.load_kw - seen.sun_kw - come_kw(hour)).collect();
-        steps.excess_kw = month.iter().map(|seen| seen.excess_kw).collect();
-        steps.charge_below_kw = vec![f64::INFINITY; hours];
-        let stations = self.assets(AssetKind::HeatPump).count();
-        let taken_kw: Vec<Vec<f64>> = (0..stations).map(|index| month.iter().map(|seen| seen.heat_kw[index]).collect()).collect();
-        let ahead_c: Option<Vec<f64>> = month.iter().map(|seen| seen.outdoor_c).collect();
-        let pumps = ahead_c.map_or_else(Vec::new, |ahead_c| self.pumps(&ahead_c, &taken_kw));
-        let carbon = (self.carbon_cny_per_kg, outlook.kg_per_kwh);
-        let spared_kwh = || pumps.iter().map(|pump| pump.spared_kwh(&steps, carbon)).sum();
-        let losses_kwh_max = self.spares_what_it_loses.then(spared_kwh);
-        let pools = Pools::of(&storages, POOLS_OF_A_MONTH);
-        let problem = Problem {
-            steps,
-            storages: pools.storages(&storages),
-            carbon_cny_per_kg: self.carbon_cny_per_kg,
-            losses_kwh_max,
-            peak_cny_per_kw: outlook.peak_cny_per_kw,
-            peaks_kw: vec![0.0; outlook.months.len()],
-            ..Problem::default()
-        };
-        let before = cpu();
-        let plan = plan::solve(&problem, Duration::from_secs(600));
-        outcome.cpu += cpu().saturating_sub(before);
-        outcome.plans += 1;
-        outcome.failed += u32::from(plan.is_err());
-        let Ok(plan) = plan else { return Ok(Vec::new()) };
-        let mut stored: Vec<f64> = storages.iter().map(|storage| storage.stored_kwh).collect();
-        let at = |hour: usize| {
-            let pooled_kw: Vec<f64> = plan.storage_kw.iter().map(|powers| powers[hour]).collect();
-            let powers = pools.powers(&storages, &pooled_kw, (hour, problem.steps.hours[hour]), &mut stored);
-            // A cap at what is wanted anyway would take the hour's ups and downs from them.
-            let wanted = month[hour].vehicles_kw.iter().zip(&powers[batteries..to_vehicles]);
-            let vehicles = wanted.map(|(wanted, cap)| Some(*cap).filter(|cap| *cap < wanted - 1.0)).collect();
-            let batches = powers[to_vehicles..].iter().map(|cap| Some(*cap)).collect();
-            let pumps = pumps.iter().map(|pump| pump.goes_first(hour, &problem.steps, carbon)).collect();
-            Wishes { batteries: powers[..batteries].to_vec(), vehicles, batches, pumps }
-        };
-        Ok((0..hours).map(at).collect())
     }
 }
 
