@@ -11,7 +11,7 @@ const HELD_READINGS_MAX: usize = 4;
 const HELD_MS_MAX: i64 = 2 * 3_600_000;
 /// A standing counter is frozen only if at least this many register steps should have shown.
 const FROZEN_STEPS_MIN: f64 = 3.0;
-/// … or so many by the lower of the gauges at both ends: between them hardly less flowed.
+/// … or so many by the lower of the gauges at both ends, whatever the rating: between them hardly less flowed.
 const FROZEN_STEPS_BOTH_MIN: f64 = 1.0;
 /// A standing counter is frozen only if the flow gauge showed at least this part of the rating.
 const FROZEN_RATING_SHARE_MIN: f64 = 0.01;
@@ -214,8 +214,8 @@ impl Scan<'_> {
         };
         let hours = (self.marks[index].at.0 - self.marks[p].at.0) as f64 / 3_600_000.0;
         let steps = |flow_per_h: f32| f64::from(flow_per_h) * hours / self.limits.step.0 as f64;
-        (steps(after) >= FROZEN_STEPS_MIN || steps(before.min(after)) >= FROZEN_STEPS_BOTH_MIN)
-            && f64::from(after) >= FROZEN_RATING_SHARE_MIN * self.limits.rating_per_h.0 as f64
+        let counts = f64::from(after) >= FROZEN_RATING_SHARE_MIN * self.limits.rating_per_h.0 as f64;
+        (counts && steps(after) >= FROZEN_STEPS_MIN) || steps(before.min(after)) >= FROZEN_STEPS_BOTH_MIN
     }
 
     /// A counter stopped or started again somewhere inside the span that ends here: what it counted there is not all that flowed.

@@ -199,9 +199,9 @@ fn a_counter_that_stands_while_energy_flows_is_assumed() {
 #[test]
 fn a_counter_that_stands_at_a_low_load_is_assumed_and_one_that_has_not_got_to_its_next_step_is_not() {
     let read_at = |kw: f32, kwh: [i64; 7]| {
-        let mark = |(quarter, kwh)| Mark { flow_per_h: Some(kw * 1000.0), ..reading(15 * quarter, kwh) };
+        let mark = |(quarter, kwh): (i64, i64)| Mark { flow_per_h: Some(kw * 1000.0), ..reading(15 * quarter, kwh) };
         let marks: Vec<Mark> = (0..).zip(kwh).map(mark).collect();
-        read(Limits { step: Quantity(KWH), ..limits(200, 6) }, &marks)
+        read(Limits { step: Quantity(KWH), ..limits(800, 6) }, &marks)
     };
     // 2.5 kWh a quarter of an hour.
     let book = read_at(10.0, [50, 52, 55, 55, 55, 57, 60]);
@@ -209,6 +209,8 @@ fn a_counter_that_stands_at_a_low_load_is_assumed_and_one_that_has_not_got_to_it
     assert_eq!(book.classes(), [first, normal, normal, frozen, frozen, normal, normal]);
     let assumed: Vec<bool> = book.spans.iter().map(|span| span.quality == Quality::Assumed).collect();
     assert_eq!(assumed, [false, true, true, true, true, false]);
+    // 0.6 % of the rating.
+    assert_eq!(read_at(5.0, [50, 51, 52, 52, 52, 53, 54]).classes(), [first, normal, normal, frozen, frozen, normal, normal]);
     // 0.75 kWh: in one of four the register does not move.
     let book = read_at(3.0, [50, 51, 52, 52, 53, 54, 55]);
     assert!(book.spans.iter().all(|span| span.quality == Quality::Measured), "{:?}", book.spans);
