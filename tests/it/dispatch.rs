@@ -27,9 +27,9 @@ fn planning_ahead_is_cheaper_than_greed_without_more_carbon_or_a_higher_peak() {
         assert!(of("receding", key) < of("greedy", key), "{key}: {rows:?}");
     }
     assert_eq!(of("receding", "months_above_greedys_peak") as u32, 0, "{rows:?}");
-    // Nobody undercuts the bound, and it is no number without a meaning: it stands within a twentieth of the bill.
+    // Nobody undercuts the bound, and it is no number without a meaning: it stands within a tenth of the bill.
     assert!(of("bound", "bill_cny") <= of("receding", "bill_cny"), "{rows:?}");
-    assert!(0.95 * of("greedy", "bill_cny") < of("bound", "bill_cny"), "{rows:?}");
+    assert!(0.9 * of("greedy", "bill_cny") < of("bound", "bill_cny"), "{rows:?}");
     // Work is put off, and is done: what waits when the month is over is less than half a day of it.
     assert!((0.0..50_000.0).contains(&of("receding", "waiting_kwh")), "{rows:?}");
     // 31 days of hours, each with a plan in time.
