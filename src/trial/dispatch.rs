@@ -2,7 +2,7 @@
 //!
 //! The zone of the simulators, with its programme, is played quarter by quarter, once for each strategy, from one state. A strategy knows what meters have shown by
 //! the hour's begin, prices and factors. What a plan believes of the fleet's models is held against what they do; beside them stands a bill that nobody could undercut
-//! ([`bound`]). Invariant: the strategies differ by set points only.
+//! (`bound`). Invariant: the strategies differ by set points only.
 
 mod bound;
 mod meters;
