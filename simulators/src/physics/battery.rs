@@ -80,24 +80,10 @@ fn planned(month: i8, hour: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::physics::controls::Controls;
-    use crate::zone::DayType;
+    use crate::physics::moment::tests::quarter;
 
     fn moment(hour: usize, controls: &Controls) -> Moment<'_> {
-        Moment {
-            from_ms: 0,
-            to_ms: 3_600_000,
-            hours: 1.0,
-            date: jiff::civil::Date::constant(2026, 4, 1),
-            day: 0,
-            hour,
-            day_type: DayType::Workday,
-            heating_season: false,
-            temperature_c: 15.0,
-            humidity_pct: 60.0,
-            irradiance_w_m2: 0.0,
-            slots: &[],
-            controls,
-        }
+        Moment { to_ms: 3_600_000, hours: 1.0, ..quarter(0, hour, &[], controls) }
     }
 
     fn battery() -> Battery {

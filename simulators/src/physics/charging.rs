@@ -178,7 +178,7 @@ impl Model for Charging {
 mod tests {
     use super::*;
     use crate::physics::controls::Controls;
-    use crate::zone::DayType;
+    use crate::physics::moment::tests::quarter;
 
     const HOUR: i64 = 491_000;
 
@@ -205,21 +205,7 @@ mod tests {
                 controls.set("ev", *cap);
             }
             let from_ms = HOUR * HOUR_MS + i64::try_from(index).unwrap() * HOUR_MS / 4;
-            let moment = Moment {
-                from_ms,
-                to_ms: from_ms + HOUR_MS / 4,
-                hours: 0.25,
-                date: jiff::civil::Date::constant(2026, 4, 1),
-                day: 0,
-                hour: (12 + index / 4) % 24,
-                day_type: DayType::Workday,
-                heating_season: false,
-                temperature_c: 15.0,
-                humidity_pct: 60.0,
-                irradiance_w_m2: 0.0,
-                slots: &[],
-                controls: &controls,
-            };
+            let moment = quarter(from_ms, (12 + index / 4) % 24, &[], &controls);
             let mut flows = [0.0; 2];
             posts.step(&moment, 0.0, &mut flows);
             (flows[0], flows[1])

@@ -68,8 +68,27 @@ pub fn within(date: Date, span: ((i8, i8), (i8, i8))) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// A quarter of an hour of a mild workday without sun.
+    pub fn quarter<'a>(from_ms: i64, hour: usize, slots: &'a [Slot], controls: &'a Controls) -> Moment<'a> {
+        Moment {
+            from_ms,
+            to_ms: from_ms + SLOT_MS,
+            hours: 0.25,
+            date: Date::constant(2026, 4, 1),
+            day: 0,
+            hour,
+            day_type: DayType::Workday,
+            heating_season: false,
+            temperature_c: 15.0,
+            humidity_pct: 60.0,
+            irradiance_w_m2: 0.0,
+            slots,
+            controls,
+        }
+    }
 
     #[test]
     fn a_span_of_the_year_may_run_over_new_year() {

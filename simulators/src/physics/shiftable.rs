@@ -63,7 +63,8 @@ impl Shiftable {
 mod tests {
     use super::*;
     use crate::physics::controls::Controls;
-    use crate::zone::DayType;
+    use crate::physics::moment::Slot;
+    use crate::physics::moment::tests::quarter;
 
     const QUARTERS: usize = 96;
 
@@ -74,21 +75,8 @@ mod tests {
             if let Some(cap) = cap {
                 controls.set("mill", *cap);
             }
-            let moment = Moment {
-                from_ms: 0,
-                to_ms: 900_000,
-                hours: 0.25,
-                date: jiff::civil::Date::constant(2026, 4, 1),
-                day: 0,
-                hour: index % QUARTERS / 4,
-                day_type: DayType::Workday,
-                heating_season: false,
-                temperature_c: 15.0,
-                humidity_pct: 60.0,
-                irradiance_w_m2: 0.0,
-                slots: &[crate::physics::moment::Slot { index: 0, hour: 0.25 * (index % QUARTERS) as f64 + 0.125, hours: 0.25, sun: 0.0 }],
-                controls: &controls,
-            };
+            let slots = [Slot { index: 0, hour: 0.25 * (index % QUARTERS) as f64 + 0.125, hours: 0.25, sun: 0.0 }];
+            let moment = quarter(0, index % QUARTERS / 4, &slots, &controls);
             work.done(10.0, &moment)
         };
         caps.iter().enumerate().map(step).collect()

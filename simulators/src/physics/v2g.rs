@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::physics::controls::Controls;
     use crate::physics::moment::Slot;
-    use crate::zone::DayType;
+    use crate::physics::moment::tests::quarter;
 
     const QUARTERS: usize = 96;
 
@@ -163,21 +163,8 @@ mod tests {
                 controls.set("v", kw);
             }
             let hour = 0.25 * (index % QUARTERS) as f64;
-            let moment = Moment {
-                from_ms: 0,
-                to_ms: 900_000,
-                hours: 0.25,
-                date: jiff::civil::Date::constant(2026, 4, 1),
-                day: 0,
-                hour: hour as usize,
-                day_type: DayType::Workday,
-                heating_season: false,
-                temperature_c: 15.0,
-                humidity_pct: 60.0,
-                irradiance_w_m2: 0.0,
-                slots: &[Slot { index: 0, hour: hour + 0.125, hours: 0.25, sun: 0.0 }],
-                controls: &controls,
-            };
+            let slots = [Slot { index: 0, hour: hour + 0.125, hours: 0.25, sun: 0.0 }];
+            let moment = quarter(0, hour as usize, &slots, &controls);
             let mut flows = [0.0; 4];
             buses.step(&moment, 0.0, &mut flows);
             flows
