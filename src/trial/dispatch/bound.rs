@@ -206,3 +206,54 @@ impl Program {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::forecast::Hour;
+    use crate::domain::assets::Band;
+    use crate::domain::calendar::DayType;
+    use crate::domain::units::{HOUR_MS, Millis};
+
+    #[test]
+    fn a_battery_and_work_that_may_wait_by_hand() {
+        let hour = |(index, price): (i64, f64)| Truth {
+            hour: Hour { start: Millis(index * HOUR_MS), of_day: index as i8, kind: DayType::Workday },
+            price,
+            bought_kwh: 10.0,
+            gas_m3: 0.0,
+            work: vec![(if index == 0 { 4.0 } else { 0.0 }, 1.0)],
+            wanted_kwh: Vec::new(),
+            rests: Vec::new(),
+        };
+        let store = Store {
+            power_kw: Band { min: -5.0, max: 5.0 },
+            stored_kwh: Band { min: 0.0, max: 5.0 },
+            one_way_efficiency: 1.0,
+            begins_kwh: 0.0,
+            is_away: vec![false; 2],
+            least_kwh: vec![0.0; 2],
+        };
+        let gas = Gas { cny_per_m3: 4.0, kg_per_m3: 2.0, kwh_per_m3: 10.0 };
+        let ground = |prices: [f64; 2], demand_cny_per_kw| Ground {
+            hours: (0..).zip(prices).map(hour).collect(),
+            months: vec![0, 2],
+            stores: vec![store.clone()],
+            works: vec![(10.0, 2)],
+            demand_cny_per_kw,
+            gas,
+            kg_per_kwh: 0.5,
+            carbon_kg_max: None,
+        };
+        let bound = |prices, demand| ground(prices, demand).bound_cny().unwrap();
+        // Bought as it comes both cost 30. The battery takes 5 kWh in the cheap hour and gives them in the dear one.
+        assert!((bound([1.0, 2.0], 0.0) - (15.0 + 2.0 * 5.0)).abs() < 1e-3);
+        // Where the first hour is dear, its 4 kWh of work wait; the battery has nothing to give.
+        assert!((bound([2.0, 1.0], 0.0) - (2.0 * 6.0 + 14.0)).abs() < 1e-3);
+        // A peak costs more than it saves to move anything: 10 kW are the least of 20 kWh in two hours.
+        assert!((bound([1.0, 2.0], 9.0) - (30.0 + 9.0 * 10.0)).abs() < 1e-3);
+        // Carbon above what is allowed is priced: without gas or losses there is none to spare, so nothing changes.
+        let with_carbon = Ground { carbon_kg_max: Some(10.0), ..ground([1.0, 2.0], 0.0) };
+        assert!((with_carbon.bound_cny().unwrap() - 25.0).abs() < 1e-3);
+    }
+}
