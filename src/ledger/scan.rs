@@ -1,6 +1,6 @@
 //! The scan of `docs/registers.md`: one pass over a channel's marks in device time.
 //!
-//! Never looks at marks before its start. Invariant: what it writes depends on the start and the marks only.
+//! Never changes marks before its start, nor needs to see them. Invariant: what it writes depends on the start and the marks only.
 
 use super::mark::{Class, Mark, Quality, Verdict, What};
 use crate::domain::units::{Millis, Quantity};
@@ -15,6 +15,8 @@ const FROZEN_STEPS_MIN: f64 = 3.0;
 const FROZEN_STEPS_BOTH_MIN: f64 = 1.0;
 /// A standing counter is frozen only if the flow gauge showed at least this part of the rating.
 const FROZEN_RATING_SHARE_MIN: f64 = 0.01;
+/// A counter that moved missed something only if at least this part of what the gauge showed: gauges and registers differ by less.
+const MISSED_SHARE_MIN: f64 = 0.1;
 
 /// What a channel's register can do, in ledger units after the multiplier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,14 +133,20 @@ impl Scan<'_> {
         let energy = Quantity(register.0 - self.marks[p].register().0);
         // Once frozen it stays so until the register moves, however little flows.
         let frozen_before = self.marks[p].verdict.class == Class::Frozen;
-        if energy.0 == 0 && (frozen_before || self.stood_still(p, index)) {
+        let missed = self.missed(p, index, energy);
+        if energy.0 == 0 && (frozen_before || missed) {
             self.decide(index, Class::Frozen, energy, Quality::Assumed, false);
             self.doubt(p);
-        } else {
-            self.decide(index, Class::Normal, energy, Quality::Measured, false);
-            if frozen_before {
-                self.doubt(index);
-            }
+            return State::Settled(index);
+        }
+        self.decide(index, Class::Normal, energy, Quality::Measured, false);
+        if frozen_before || (missed && self.stood_at_rest(p)) {
+            self.doubt(index);
+        } else if self.stood_at_rest(index)
+            && let Some(begin) = (0..p).rev().find(|begin| self.marks[*begin].verdict.class.is_good())
+            && self.missed(begin, p, self.marks[p].verdict.energy)
+        {
+            self.doubt(p);
         }
         State::Settled(index)
     }
@@ -208,14 +216,25 @@ impl Scan<'_> {
         before != 0 && after != 0 && before != after
     }
 
-    fn stood_still(&self, p: usize, index: usize) -> bool {
+    /// Whether the gauges at both ends of a span show more than its `energy`: a counter stood for some of the time at least.
+    fn missed(&self, p: usize, index: usize, energy: Quantity) -> bool {
         let (Some(before), Some(after)) = (self.marks[p].flow_per_h, self.marks[index].flow_per_h) else {
             return false;
         };
         let hours = (self.marks[index].at.0 - self.marks[p].at.0) as f64 / 3_600_000.0;
-        let steps = |flow_per_h: f32| f64::from(flow_per_h) * hours / self.limits.step.0 as f64;
-        let counts = f64::from(after) >= FROZEN_RATING_SHARE_MIN * self.limits.rating_per_h.0 as f64;
-        (counts && steps(after) >= FROZEN_STEPS_MIN) || steps(before.min(after)) >= FROZEN_STEPS_BOTH_MIN
+        let (step, rating) = (self.limits.step.0 as f64, self.limits.rating_per_h.0 as f64);
+        let missed = |flow_per_h: f32, steps_min: f64| {
+            let flowed = f64::from(flow_per_h) * hours;
+            flowed - energy.0 as f64 >= f64::max(steps_min * step, MISSED_SHARE_MIN * flowed)
+        };
+        let counts = f64::from(after) >= FROZEN_RATING_SHARE_MIN * rating;
+        (counts && missed(after, FROZEN_STEPS_MIN)) || missed(before.min(after), FROZEN_STEPS_BOTH_MIN)
+    }
+
+    /// Whether the register stood in the span that ends here and no gauge says that anything flowed.
+    fn stood_at_rest(&self, index: usize) -> bool {
+        let verdict = &self.marks[index].verdict;
+        verdict.class == Class::Normal && verdict.energy.0 == 0
     }
 
     /// A counter stopped or started again somewhere inside the span that ends here: what it counted there is not all that flowed.

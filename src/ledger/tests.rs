@@ -217,6 +217,28 @@ fn a_counter_that_stands_at_a_low_load_is_assumed_and_one_that_has_not_got_to_it
 }
 
 #[test]
+fn a_counter_that_stops_before_a_rest_or_starts_after_one_is_assumed() {
+    let read_at = |kw: [f32; 6], kwh: [i64; 6]| {
+        let mark = |((quarter, kwh), kw): ((i64, i64), f32)| Mark { flow_per_h: Some(kw * 1000.0), ..reading(15 * quarter, kwh) };
+        let marks: Vec<Mark> = (0..).zip(kwh).zip(kw).map(mark).collect();
+        let book = read(Limits { step: Quantity(KWH), ..limits(800, 6) }, &marks);
+        assert!(!book.classes().contains(&Class::Frozen), "{:?}", book.marks);
+        book.spans.iter().map(|span| span.quality == Quality::Assumed).collect::<Vec<bool>>()
+    };
+    let nothing = [false; 5];
+    // 10 kWh a quarter of an hour, then nothing.
+    assert_eq!(read_at([40.0, 40.0, 40.0, 0.0, 0.0, 0.0], [50, 60, 70, 70, 70, 70]), nothing);
+    assert_eq!(read_at([40.0, 40.0, 40.0, 0.0, 0.0, 0.0], [50, 60, 64, 64, 64, 64]), [false, true, false, false, false], "it stopped");
+    assert_eq!(read_at([43.0, 43.0, 43.0, 0.0, 0.0, 0.0], [50, 61, 71, 71, 71, 71]), nothing, "three quarters of a step are still in it");
+    assert_eq!(read_at([0.0, 0.0, 40.0, 40.0, 40.0, 40.0], [50, 50, 60, 70, 80, 90]), nothing);
+    assert_eq!(read_at([0.0, 0.0, 40.0, 40.0, 40.0, 40.0], [50, 50, 54, 64, 74, 84]), [false, true, false, false, false], "it started");
+    // A gauge that is apart from its register all the time is not a counter that stands.
+    assert_eq!(read_at([80.0, 80.0, 80.0, 80.0, 80.0, 80.0], [50, 60, 70, 80, 90, 100]), nothing);
+    // The machine stopped inside its last span: the gauge, a mean of the span, says so too.
+    assert_eq!(read_at([40.0, 40.0, 16.0, 0.0, 0.0, 0.0], [50, 60, 64, 64, 64, 64]), nothing);
+}
+
+#[test]
 fn one_value_per_moment_and_the_higher_count_wins() {
     let mut book = read(limits(400, 6), &[reading(0, 10), reading(15, 20)]);
     assert_eq!(book.feed(limits(400, 6), reading(15, 20)), Outcome::Duplicate);
@@ -265,7 +287,7 @@ fn unruly_register(draws: &mut Draws) -> Vec<Mark> {
         }
         let serial = named(8);
         if !swapped || draws.below(2) == 0 {
-            let flow_per_h = (draws.below(4) != 0).then_some(80_000.0);
+            let flow_per_h = [None, Some(0.0), Some(30_000.0), Some(80_000.0)][usize::try_from(draws.below(4)).unwrap()];
             marks.push(Mark { flow_per_h, serial, ..reading(15 * index, shown) });
         }
     }

@@ -11,7 +11,7 @@ use crate::domain::units::{Millis, Quantity};
 /// little late, needs no store.
 const MARKS_KEPT: usize = 4;
 
-/// After so many marks with the old verdicts a rescan has nothing more to say: a mark's verdict depends on the one before and the one after it.
+/// After so many marks with the old verdicts a rescan has nothing more to say: a mark's verdict depends on the two before and the one after it.
 const SAME_AGAIN: u32 = 3;
 
 /// What an insertion changed. The same value is used again and again, so that the hot path allocates nothing.
@@ -218,13 +218,13 @@ fn insert(marks: &mut Vec<Mark>, reach: Reach, limits: Limits, mark: Mark, chang
 
 /// Of two marks of one moment the higher stays: the later count of the gateway, then the larger register; then, for two of the same value, the
 /// larger of what came with it.
-fn rank(mark: &Mark) -> (i64, Quantity, Quantity, u32, u32) {
+fn rank(mark: &Mark) -> (i64, Quantity, Quantity, Option<u32>, u32) {
     let (value, opening) = match mark.what {
         What::Reading(register) => (register, Quantity(0)),
         What::Swap { closing, opening } => (closing, opening),
     };
-    // Flows are magnitudes, so their bits are ordered as they are.
-    (mark.seq, value, opening, mark.flow_per_h.map_or(0, f32::to_bits), mark.serial)
+    // Flows are magnitudes, so their bits are ordered as they are; none at all is less than a flow of nothing.
+    (mark.seq, value, opening, mark.flow_per_h.map(f32::to_bits), mark.serial)
 }
 
 fn spans(from: Option<Millis>, marks: &[Mark], out: &mut Vec<Span>) {
