@@ -145,4 +145,9 @@ fn savings_count_from_the_end_of_the_history_and_each_day_tells_them() {
     assert!(so_far[1].starts_with(&format!("{mwh:.0} ± ")) && so_far[1].contains(&format!(" %), {t:.0} ± ")), "{mwh} MWh, {t} t: {told}");
     let most: Vec<&str> = told.lines().filter_map(|line| line.trim().strip_prefix("most, MWh: ")).collect();
     assert!(most.len() == 2 && most[1].matches(" ± ").count() >= 2, "{told}");
+    let order = |period: [&str; 2]| -> Vec<String> {
+        let ranked = rows(&["rank", "--by", "avoidable", period[0], period[1], "--top", "10"], &data);
+        ranked.iter().map(|row| row["entity"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_ne!(order(["--to", "2026-01-01"]), order(["--from", "2026-01-01"]), "regulation changes the ranking");
 }

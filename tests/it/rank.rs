@@ -4,9 +4,9 @@ use crate::accounts::{Books, near, number};
 use crate::harness::ledger::{Row, rows};
 
 /// Two weeks from Monday, 5 January 2026 on, hour by hour: `a` draws 100 kW all the time (70 and 30 in its lines), `b` 100 kW on workdays from 8 to 18, `c`
-/// 40 kW all the time. All have 1,000 m².
+/// 40 kW all the time. All have 1,000 m² and the listed tariff.
 fn zone_of_three() -> Books {
-    let mut books = Books::new(&["a", "b", "c"], "");
+    let mut books = Books::new(&["a", "b", "c"], "tariff = \"cn-sd-industry\"\n");
     let entities = books.zone.join("entities.geojson");
     let text = std::fs::read_to_string(&entities).unwrap();
     std::fs::write(&entities, text.replace("\"kind\":", "\"floor_area_m2\":1000,\"kind\":")).unwrap();
@@ -64,6 +64,11 @@ fn the_few_where_saving_pays_most_come_first_with_the_reason() {
     near(number(first, "rest_day_load_ratio"), 1.0, "a never rests");
     near(number(&by_energy[2], "night_load_ratio"), 0.0, "b sleeps");
     near(number(&by_energy[2], "rest_day_load_ratio"), 0.0, "b rests");
+    // In January 3 hours are sharp and 4 peak; of b's ten, from 8 to 9 and from 16 to 18.
+    near(number(first, "peak_share"), 7.0 / 24.0, "a pays what the hours make of it");
+    near(number(&by_energy[2], "peak_share"), 0.3, "b works in the day");
+    near(number(first, "measured_share"), 1.0, "nothing was assumed");
+    assert!(first["excess_over_baseline_pct"].is_null(), "nothing was frozen: {first:?}");
     let reason = first["reason"].as_str().unwrap();
     for told in ["58.9 % of energy", "2.5 times the median of 3 factory", "nights at 100 %", "rest days at 100 %", "M-a1 has 70 %"] {
         assert!(reason.contains(told), "{told:?} is not in {reason:?}");
@@ -74,6 +79,7 @@ fn the_few_where_saving_pays_most_come_first_with_the_reason() {
     assert_eq!(by_avoidable.len(), 2);
     assert_eq!(order(&by_avoidable)[0], "E-a");
     near(number(&by_avoidable[0], "avoidable_t_co2e"), 20.801_76 * 0.6 * (1.0 - 1.0 / 3.0_f64.sqrt()), "avoidable");
+    near(number(&by_avoidable[0], "confidence"), 1.0 - 1.0 / 3.0_f64.sqrt(), "confidence");
     near(number(&by_avoidable[0], "share_pct"), 100.0, "nobody else is above the median");
     near(number(&by_avoidable[1], "avoidable_t_co2e"), 0.0, "size alone is not avoidable");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use nengtan::store::{self, request::Asker};
 
 use crate::harness::collector::Collector;
-use crate::harness::ledger::{Row, count, query};
+use crate::harness::ledger::{Row, count, query, rows};
 use crate::harness::mosquitto::Mosquitto;
 use crate::harness::office::{Meter, Office, in_order, open, play, unsaved_wh, write_zone, write_zone_with};
 use crate::harness::{SOON, folder, path, run, text, until};
@@ -59,6 +59,12 @@ fn a_tenth_saved_is_claimed_from_the_ledger_and_the_baseline_is_frozen() {
     let half_width = |unit: &str| number(total, &format!("high_{unit}")) - number(total, &format!("saved_{unit}"));
     assert!((half_width("kg_co2e") / half_width("kwh") - 0.6191).abs() < 1e-9 && total["low_cny"].is_null(), "{total:?}");
     assert!((number(total, "saved_tce_calorific") * 1000.0 / number(total, "saved_kwh") - 0.1229).abs() < 1e-9);
+
+    let office = rows(&["rank", "--by", "avoidable"], &data).into_iter().find(|row| row["entity"] == "E-OFFICE").unwrap();
+    let excess_pct = 100.0 * (metered_kwh - number(total, "baseline_kwh")) / number(total, "baseline_kwh");
+    assert!((number(&office, "excess_over_baseline_pct") - excess_pct).abs() < 1e-6, "{excess_pct}: {office:?}");
+    let told = format!("{:.1} % below its baseline", -excess_pct);
+    assert!(office["reason"].as_str().unwrap().contains(&told) && number(&office, "avoidable_t_co2e") == 0.0, "{office:?}");
 
     let again = savings(&data, &["fit"]);
     assert_eq!(again[0]["status"], "kept");
