@@ -6,7 +6,6 @@
 
 use std::path::Path;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::batch::Batch;
@@ -213,8 +212,6 @@ impl Outbox {
         unpacked::equip(&connection)?;
         // What is struck off and lost in a crash is delivered once more, so it need not wait for the disk.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        // Without it a statement is planned anew for each value that it is asked with, which costs more than to run it.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         let zone = meta_text(&connection, "zone")?.unwrap_or_default();
         Ok(Outbox { connection, zone })
     }

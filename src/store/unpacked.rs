@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSql, ToSqlOutput, Value};
 use rusqlite::{Connection, vtab};
@@ -25,6 +26,8 @@ impl ToSql for Cell {
 
 /// Lets a connection see packed rows.
 pub fn equip(connection: &Connection) -> Result<(), StoreError> {
+    // Without it a statement is planned anew for each value that it is asked with, which over these views costs more than to run it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     vtab::series::load_module(connection)?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     for (name, place) in [("unpacked", row_of_moment as fn(&Chunk, usize, i64) -> Option<usize>), ("unpacked_at", row_of_number)] {
