@@ -19,9 +19,10 @@ const PUBLICATIONS_MAX: usize = 100_000;
 impl Shell {
     pub(super) fn tell_of_packing(packed: Packed) {
         if let Some(day) = packed.left {
+            metrics::counter!("nengtan_history_days_unpacked_total").increment(1);
             warn!(
                 day = encode::rfc3339(day, &jiff::tz::TimeZone::UTC),
-                "history is not packed from this day on: it has too many readings that each have a moment of their own; let meters read at common moments, as on whole minutes"
+                "this day's history is not packed, nor does it leave by [keep]: it has too many readings that each have a moment of their own; let meters read at common moments, as on whole minutes"
             );
         }
     }

@@ -21,7 +21,7 @@ const SLICE_ROWS: usize = 8_192;
 const ROWS_PER_READING: usize = 4;
 /// Moments of a day that are sought one by one; with more of them a slice reads its day from end to end.
 const MOMENTS_MAX: usize = 4_096;
-/// Rows of such a day: each slice reads them all, so a day with more of them stays as it is, and so do those after it.
+/// Rows of such a day: each slice reads them all, so a day with more of them stays as it is.
 const WHOLE_DAY_ROWS_MAX: i64 = 262_144;
 /// Numbers of channels that a piece looks through, at most.
 const WIDTH_MAX: i64 = 65_536;
@@ -39,7 +39,7 @@ type Key = (u32, i64);
 pub struct Packed {
     pub readings: usize,
     pub intervals: usize,
-    /// The begin of a UTC day that cannot be packed: it has too many rows of too many moments. Said once; nothing is packed any more.
+    /// The begin of a UTC day that stays as it is: it has too many rows of too many moments.
     pub left: Option<Millis>,
 }
 
@@ -65,8 +65,8 @@ pub(super) struct Packing {
     due: usize,
     /// The day at work; nothing was written to it since it was begun.
     day: Option<Day>,
-    /// There is a day that cannot be packed.
-    stopped: bool,
+    /// Days that stay as they are.
+    left: BTreeSet<i64>,
 }
 
 #[derive(Debug)]
@@ -82,7 +82,7 @@ struct Day {
 impl Packing {
     pub(super) fn of(connection: &Connection) -> Result<Packing, StoreError> {
         let until: Option<i64> = connection.query_row("SELECT MAX(day) FROM packed_moment", [], |row| row.get(0))?;
-        Ok(Packing { until: until.unwrap_or(i64::MIN), due: 0, day: None, stopped: false })
+        Ok(Packing { until: until.unwrap_or(i64::MIN), due: 0, day: None, left: BTreeSet::new() })
     }
 
     pub(super) fn wrote(&mut self, readings: usize) {
@@ -105,13 +105,13 @@ impl Store {
     /// Packs a slice of the oldest days, if they are old enough by the engine's clock. Nothing packed: there is none.
     pub fn pack(&mut self, now: Millis) -> Result<Packed, StoreError> {
         let mut packed = Packed::default();
-        if self.packing.stopped || ripe(&self.connection, now)?.is_none() {
+        if ripe(&self.connection, &self.packing.left, now)?.is_none() {
             return Ok(packed);
         }
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         while packed.rows() < SLICE_ROWS / 2
-            && !self.packing.stopped
-            && let Some(day) = ripe(&transaction, now)?
+            && packed.left.is_none()
+            && let Some(day) = ripe(&transaction, &self.packing.left, now)?
         {
             packed.add(pack_piece(&transaction, &mut self.packing, day)?);
         }
@@ -120,13 +120,21 @@ impl Store {
     }
 }
 
-/// The day of the oldest row, if it is over for good.
-fn ripe(connection: &Connection, now: Millis) -> Result<Option<i64>, StoreError> {
-    let range = "SELECT MIN(ts), (SELECT MAX(ts) FROM reading_row) FROM (SELECT MIN(ts) AS ts FROM reading_row UNION ALL SELECT MIN(ts) FROM interval_row)";
-    let range = connection.prepare_cached(range)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (Some(oldest), Some(newest)): (Option<i64>, Option<i64>) = range else { return Ok(None) };
-    let day = oldest.div_euclid(DAY_MS);
-    Ok(((day + 1) * DAY_MS + ROWS_KEPT_MS <= now.0.min(newest)).then_some(day))
+/// The day of the oldest row that can be packed, if it is over for good.
+fn ripe(connection: &Connection, left: &BTreeSet<i64>, now: Millis) -> Result<Option<i64>, StoreError> {
+    let range = "SELECT MIN(ts), (SELECT MAX(ts) FROM reading_row) FROM (SELECT MIN(ts) AS ts FROM reading_row WHERE ts >= ?1 \
+                 UNION ALL SELECT MIN(ts) FROM interval_row WHERE ts >= ?1)";
+    let mut range = connection.prepare_cached(range)?;
+    let mut from = i64::MIN;
+    loop {
+        let (oldest, newest): (Option<i64>, Option<i64>) = range.query_row([from], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (Some(oldest), Some(newest)) = (oldest, newest) else { return Ok(None) };
+        let day = oldest.div_euclid(DAY_MS);
+        from = (day + 1) * DAY_MS;
+        if !left.contains(&day) {
+            return Ok((from + ROWS_KEPT_MS <= now.0.min(newest)).then_some(day));
+        }
+    }
 }
 
 /// Packs the next channels of a day.
@@ -136,7 +144,7 @@ fn pack_piece(transaction: &Transaction, packing: &mut Packing, day: i64) -> Res
         None => Day::begin(transaction, day)?,
     };
     if work.is_whole() && WHOLE_DAY_ROWS_MAX < rows_of(transaction, day)? {
-        packing.stopped = true;
+        packing.left.insert(day);
         return Ok(Packed { left: Some(Millis(day * DAY_MS)), ..Packed::default() });
     }
     let end = work.channel + work.width;

@@ -23,25 +23,37 @@ fn packing_that_fails_in_the_middle_changes_nothing_and_goes_on_later() {
 }
 
 #[test]
-fn a_day_with_too_many_moments_of_too_many_rows_is_left_as_rows_and_told_once() {
+fn a_day_with_too_many_moments_of_too_many_rows_is_left_as_rows_and_told_once_and_the_next_are_packed() {
     let folder = folder();
     let mut books = four_days(folder.path(), false);
     let file = rusqlite::Connection::open(books.data.join("nengtan.sqlite")).unwrap();
-    // Four channels with a reading a second, on the day before all others.
-    let sql = "INSERT INTO reading_row (ts, channel, value) WITH second(n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM second WHERE n < 86399) \
-               SELECT (SELECT MIN(ts) / 86400000 - 1 FROM reading_row) * 86400000 + 1000 * n, c.column1, n FROM second, (VALUES (1), (2), (3), (4)) c";
+    // Four channels with a reading a second, on the day before all others, each a normal one that a rescan may start from.
+    let sql = "INSERT INTO reading_row (ts, channel, value, seq, verdict, energy) WITH second(n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM second WHERE n < 86399) \
+               SELECT (SELECT MIN(ts) / 86400000 - 1 FROM reading_row) * 86400000 + 1000 * n, c.column1, n, n, 130, 1 \
+               FROM second, (VALUES (1), (2), (3), (4)) c";
     let rows = file.execute(sql, []).unwrap();
     let day: i64 = file.query_row("SELECT MIN(ts) FROM reading_row", [], |row| row.get(0)).unwrap();
     let engine = books.engine.as_mut().unwrap();
     let packed = engine.tidy(&PACKED).unwrap();
     assert_eq!((packed.rows(), packed.left.map(|day| day.0)), (0, Some(day)));
     assert_eq!(engine.tidy(&PACKED).unwrap().left, None);
-    assert_eq!(books.rows("packed_row"), 0);
+    while books.pack_slice() > 0 {}
+    assert!(books.rows("packed_row") > 10);
+    assert_eq!(books.rows(&format!("packed_row WHERE day = {day} / 86400000")), 0);
+    // What comes late for a day before and for one after it is packed again.
+    for at in [day - QUARTER_MS, FROM_MS + 96 * QUARTER_MS + QUARTER_MS / 2] {
+        books.take(&(telemetry("GW-1"), format!(r#"{{"meter":"M-a","at":{at},"seq":1,"values":{{"active_energy_import_kwh":1}}}}"#)));
+        books.clock(FROM_MS + 4 * 96 * QUARTER_MS);
+        assert!(books.rows(&format!("reading_row WHERE ts = {at}")) == 1);
+        while books.pack_slice() > 0 {}
+        assert_eq!(books.rows(&format!("reading_row WHERE ts = {at}")), 0);
+    }
     // A few rows less, and it is packed like any other.
     let fewer = file.execute("DELETE FROM reading_row WHERE ts < ?1 + 86400000 AND channel > 1", [day]).unwrap();
     assert!(fewer * 4 > rows * 2);
     books.start_again();
     assert!(books.pack_slice() > 0);
+    assert_eq!(books.rows(&format!("packed_row WHERE day = {day} / 86400000")), 1);
 }
 
 #[test]
