@@ -246,9 +246,7 @@ impl Counting<'_, '_> {
                 figure.hours_left_out += 1;
                 continue;
             }
-            self.fitted.baseline.add_row(hour, &mut stretch.row_sum);
-            stretch.hours += 1;
-            stretch.magnitude_kwh += predicted_kwh.abs();
+            self.fitted.add(hour, predicted_kwh, stretch);
             figure.hours += 1;
             balance.baseline += baseline_kwh;
             balance.metered += metered_kwh;

@@ -278,8 +278,8 @@ impl Kept {
                 continue;
             };
             let baseline_kwh = self.fitted.baseline.predict_kwh(&hour);
-            let mut stretch = Stretch { hours: 1, row_sum: Vec::new(), magnitude_kwh: baseline_kwh.abs() };
-            self.fitted.baseline.add_row(&hour, &mut stretch.row_sum);
+            let mut stretch = Stretch::default();
+            self.fitted.add(&hour, baseline_kwh, &mut stretch);
             rows.push(SavingRow { baseline: self.id, at, baseline_kwh, half_width_kwh: self.fitted.noise.half_width_kwh(&stretch) });
         }
         // The end of a gap may be to come, and with it a line across.

@@ -201,7 +201,12 @@ fn figures(fitted: &Fitted, evaluation: &Evaluation, fit_ms: f64) -> Vec<Cell> {
         .filter_map(|(period, shift)| shift.as_ref().map(|shift| told(period, shift)))
         .collect();
     let all = evaluation.hours.len();
-    let extrapolated = evaluation.extrapolated.iter().filter(|(_, hours)| EXTRAPOLATED_SHARE_TOLD * all as f64 <= *hours as f64);
+    let many = |hours: usize| 0 < hours && EXTRAPOLATED_SHARE_TOLD * all as f64 <= hours as f64;
+    if many(evaluation.beyond_temperature) {
+        let hours = evaluation.beyond_temperature;
+        events.push(format!("it was colder or warmer than the baseline knows in {hours} of {all} hours, which count as its coldest or warmest, and the interval does not know"));
+    }
+    let extrapolated = evaluation.extrapolated.iter().filter(|(_, hours)| many(*hours));
     events.extend(extrapolated.map(|(driver, hours)| {
         format!("driver {driver} is beyond the baseline's range in {hours} of {all} hours: its line is drawn on there, and the interval does not know")
     }));

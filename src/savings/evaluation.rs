@@ -10,7 +10,7 @@ use super::events::{self, Residual, Shift, strongest_shift};
 use super::hours::{Hour, Inputs, hours};
 use super::model::{Baseline, Training};
 use super::sufficiency::{DAYS_BEYOND_MIN, MONTHS_MIN, MONTHS_OF_A_YEAR, full_months, is_enough, possible_from};
-use super::uncertainty::{Noise, Stretch};
+use super::uncertainty::{Noise, Seasons, Stretch};
 use crate::domain::units::Millis;
 
 /// Share of the reporting period's metered hours that must have all inputs: the rest might be the very hours that matter.
@@ -29,6 +29,8 @@ pub enum Refusal {
          baseline building, possible from {possible_from} on if readings go on"
     )]
     BaselineBuilding { full: i64, possible_from: String },
+    #[error("nothing was used in any hour of the baseline, so nobody knows what use depends on; choose a baseline that has seen some")]
+    NothingUsed,
     #[error("there is no temperature in the baseline; wanted one for each hour")]
     NoTemperature,
     #[error(
@@ -112,6 +114,8 @@ pub struct Evaluation {
     pub half_width_kwh: f64,
     /// The strongest shift of the reporting period. The claim ends before photovoltaics begin.
     pub shift: Option<Shift>,
+    /// Hours that are colder or warmer than the baseline's range, and are taken as its end.
+    pub beyond_temperature: usize,
     /// Drivers that were beyond all that the baseline has seen, and in how many hours: there the prediction follows a straight line on.
     pub extrapolated: Vec<(String, usize)>,
     pub hours: Vec<ReportedHour>,
@@ -146,10 +150,14 @@ pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
     let provisional = full < MONTHS_OF_A_YEAR;
     let (used, metered_kwh): (Vec<&Hour>, Vec<f64>) =
         baseline_slots.clone().filter_map(|slot| Some((hours[slot].as_ref()?, case.meter_kwh[slot]?))).unzip();
+    if metered_kwh.iter().all(|kwh| *kwh == 0.0) {
+        return Err(Refusal::NothingUsed);
+    }
     let training = Training { hours: &used, metered_kwh: &metered_kwh, a_year: !provisional };
     let (baseline, residuals) = Baseline::fit(training).map_err(|_| Refusal::Unsolvable)?;
     let weeks: Vec<i64> = used.iter().map(|hour| hour.moment.week).collect();
     let noise = Noise::of(&residuals.cross_validated_kwh, &weeks, provisional, &residuals.influence_kwh);
+    let noise = Noise { seasons: if provisional { Some(seasons(training)?) } else { None }, ..noise };
     let metered_hours = case.meter_kwh[baseline_slots.clone()].iter().flatten().count();
     let quality = Quality {
         fitted: spread(&metered_kwh, &residuals.fitted_kwh),
@@ -180,6 +188,26 @@ pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
     last_days.drain(..last_days.len().saturating_sub(LAST_DAYS));
     let drivers = case.drivers.iter().map(|driver| driver.name.clone()).collect();
     Ok(Fitted { inputs, drivers, baseline, noise, quality, provisional, shift, last_days })
+}
+
+/// What is known of seasons that less than a year has not seen: the mean error of each outer third, predicted from the rest, over how far in the middle of it
+/// its days lie from them; the worse of the two.
+fn seasons(training: Training<'_>) -> Result<Seasons, Refusal> {
+    let Training { hours, metered_kwh, a_year } = training;
+    let third = hours.len() / 3;
+    let (inner, outer) = (third..hours.len(), 0..third);
+    let mut seasons = Seasons { first_day: hours[0].moment.day, last_day: hours[hours.len() - 1].moment.day, kwh_per_day_beyond: 0.0 };
+    let last = hours.len() - third;
+    for (seen, unseen) in [(inner, outer), (0..last, last..hours.len())] {
+        let training = Training { hours: &hours[seen.clone()], metered_kwh: &metered_kwh[seen], a_year };
+        let (baseline, _) = Baseline::fit(training).map_err(|_| Refusal::Unsolvable)?;
+        let (hours, metered_kwh) = (&hours[unseen.clone()], &metered_kwh[unseen]);
+        let errors = hours.iter().zip(metered_kwh).map(|(hour, metered_kwh)| metered_kwh - baseline.predict_kwh(hour));
+        let days = (hours[hours.len() - 1].moment.day - hours[0].moment.day + 1) as f64;
+        let per_day = mean(&errors.collect::<Vec<_>>()).abs() / (days / 2.0);
+        seasons.kwh_per_day_beyond = seasons.kwh_per_day_beyond.max(per_day);
+    }
+    Ok(seasons)
 }
 
 /// Without a driver the model would fit well and judge wrongly, so its gaps are never passed over in silence.
@@ -216,6 +244,12 @@ fn beyond(case: &Case, driver: &Driver) -> usize {
     reported.filter(|&&value| value < low || high < value).count()
 }
 
+/// Hours of the reporting period that are colder or warmer than the range that a baseline can tell apart.
+fn beyond_temperature(case: &Case, inputs: &Inputs) -> usize {
+    let reported = case.temperature_c[case.slots(case.periods.reporting)].iter().flatten();
+    reported.filter(|&&celsius| celsius < inputs.range.low_c || inputs.range.high_c < celsius).count()
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
@@ -229,6 +263,14 @@ fn spread(metered_kwh: &[f64], residuals_kwh: &[f64]) -> Option<Spread> {
 }
 
 impl Fitted {
+    /// Adds an hour and what was predicted for it to a stretch.
+    pub fn add(&self, hour: &Hour, predicted_kwh: f64, stretch: &mut Stretch) {
+        self.baseline.add_row(hour, &mut stretch.row_sum);
+        stretch.hours += 1;
+        stretch.magnitude_kwh += predicted_kwh.abs();
+        stretch.days_beyond += self.noise.seasons.map_or(0.0, |seasons| seasons.days_beyond(hour.moment.day));
+    }
+
     /// Holds the reporting period against the baseline.
     pub fn evaluate(&self, case: &Case) -> Result<Evaluation, Refusal> {
         let slots = case.slots(case.periods.reporting);
@@ -260,6 +302,7 @@ impl Fitted {
             metered_kwh: counted[..claimed].iter().map(|counted| counted.metered_kwh).sum(),
             half_width_kwh: days.last().map_or(0.0, |day| day.half_width_so_far_kwh),
             shift,
+            beyond_temperature: beyond_temperature(case, &self.inputs),
             extrapolated: case
                 .drivers
                 .iter()
@@ -287,9 +330,7 @@ impl Fitted {
         same_day
             .map(|hours| {
                 for counted in hours {
-                    self.baseline.add_row(counted.hour, &mut stretch.row_sum);
-                    stretch.hours += 1;
-                    stretch.magnitude_kwh += counted.baseline_kwh.abs();
+                    self.add(counted.hour, counted.baseline_kwh, &mut stretch);
                 }
                 let baseline_kwh = hours.iter().map(|counted| counted.baseline_kwh).sum::<f64>();
                 let metered_kwh = hours.iter().map(|counted| counted.metered_kwh).sum::<f64>();

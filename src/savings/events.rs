@@ -254,8 +254,15 @@ mod tests {
                 residual_kwh: swing(moment.day) + shift_kw(moment.day, moment.hour_of_day, moment.kind),
             })
             .collect();
-        let noise =
-            Noise { week_sd_kwh: 300.0, inflation: 1.5, weeks: 52.0, provisional: false, hour_sd_kwh: 1.0, influence_kwh: Vec::new() };
+        let noise = Noise {
+            week_sd_kwh: 300.0,
+            inflation: 1.5,
+            weeks: 52.0,
+            provisional: false,
+            seasons: None,
+            hour_sd_kwh: 1.0,
+            influence_kwh: Vec::new(),
+        };
         strongest_shift(&residuals, &noise)
     }
 
@@ -265,8 +272,15 @@ mod tests {
 
     #[test]
     fn a_shift_under_way_is_told_within_two_weeks_and_over_when_it_is_over() {
-        let noise =
-            Noise { week_sd_kwh: 300.0, inflation: 1.5, weeks: 52.0, provisional: false, hour_sd_kwh: 1.0, influence_kwh: Vec::new() };
+        let noise = Noise {
+            week_sd_kwh: 300.0,
+            inflation: 1.5,
+            weeks: 52.0,
+            provisional: false,
+            seasons: None,
+            hour_sd_kwh: 1.0,
+            influence_kwh: Vec::new(),
+        };
         // 90 quiet days of 100 kW that swing by ±5 kW, then `more_kw` from day 90 to 120.
         let seen = |last: i64, more_kw: f64| {
             let shifted = |number: i64| if (90..120).contains(&number) { more_kw } else { 0.0 };

@@ -107,6 +107,7 @@ mod tests {
             metered_kwh: 0.0,
             half_width_kwh: 0.0,
             shift: None,
+            beyond_temperature: 0,
             extrapolated: Vec::new(),
             hours: Vec::new(),
             days,

@@ -14,10 +14,13 @@ pub const DAYS_BEYOND_MIN: i64 = 7;
 pub const MONTHS_OF_A_YEAR: i64 = 11;
 /// No case is longer.
 const MONTHS_MAX: i64 = 20 * 12 + 1;
-/// A month is full with this share of its hours (`CalTRACK` 2.0, section 2.2.1, asks for 90 % of days).
+/// A month is full with this share of its days (`CalTRACK` 2.0, section 2.2.1).
 const MONTH_COVERAGE_MIN: f64 = 0.9;
+/// A day counts with this share of its hours, so that day and night are in it. Our choice.
+const DAY_COVERAGE_MIN: f64 = 2.0 / 3.0;
+const HOURS_PER_DAY: usize = 24;
 
-/// Full months of a baseline: stretches of one month from its start on, in local time, of which enough hours can be used.
+/// Full months of a baseline: stretches of one month from its start on, in local time, of which enough days have enough hours that can be used.
 #[must_use]
 pub fn full_months(case: &Case, used: &[bool]) -> i64 {
     let start = local(case, case.periods.baseline.start);
@@ -26,8 +29,10 @@ pub fn full_months(case: &Case, used: &[bool]) -> i64 {
         .map(|month| Span { start: Millis(month_start(month)), end: Millis(month_start(month + 1)) })
         .take_while(|month| month.start < month.end && month.end <= case.periods.baseline.end)
         .filter(|month| {
-            let hours = &used[case.slots(*month)];
-            hours.iter().filter(|used| **used).count() as f64 >= MONTH_COVERAGE_MIN * hours.len() as f64
+            let days = used[case.slots(*month)].chunks(HOURS_PER_DAY);
+            let all = days.len() as f64;
+            let counts = |day: &&[bool]| day.iter().filter(|used| **used).count() as f64 >= DAY_COVERAGE_MIN * day.len() as f64;
+            days.filter(counts).count() as f64 >= MONTH_COVERAGE_MIN * all
         })
         .map(|_| 1)
         .sum()

@@ -110,6 +110,44 @@ fn a_baseline_of_three_months_is_refused_and_one_of_a_little_more_provisional() 
     assert!(evaluation.half_width_kwh > 0.025 * evaluation.counterfactual_kwh);
 }
 
+/// Lamps that burn at night: the nights of the other half of the year are longer, or shorter, and no weather tells.
+#[test]
+fn seasons_that_were_not_seen_are_claimed_with_an_interval_that_knows_it() {
+    let mut case = office(130 * 24);
+    let lamps = |slot: usize| {
+        let (hour, year) = ((slot % 24) as f64, slot as f64 / 8766.0);
+        let night_h = 12.0 + 4.0 * (std::f64::consts::TAU * year).cos();
+        let of_noon = (hour - 12.0).abs();
+        50.0 * (of_noon - (12.0 - night_h / 2.0) + 0.5).clamp(0.0, 1.0) + noise(slot)
+    };
+    let kwh: Vec<f64> = (0..case.meter_kwh.len()).map(lamps).collect();
+    for (metered, kwh) in case.meter_kwh.iter_mut().zip(&kwh) {
+        *metered = Some(*kwh);
+    }
+    let fitted = fit(&case).unwrap();
+    let year = fitted.evaluate(&case).unwrap();
+    assert!(fitted.provisional && year.savings_kwh().abs() < year.half_width_kwh, "{} ± {}", year.savings_kwh(), year.half_width_kwh);
+    // The same part of the next year was seen.
+    case.periods.reporting.start = case.periods.baseline.start.plus_ms(365 * 24 * HOUR_MS);
+    case.periods.reporting.end = case.periods.reporting.start.plus_ms(90 * 24 * HOUR_MS);
+    let same = fitted.evaluate(&case).unwrap();
+    assert!(same.half_width_kwh < 0.06 * same.counterfactual_kwh, "{} of {}", same.half_width_kwh, same.counterfactual_kwh);
+}
+
+#[test]
+fn a_baseline_without_any_use_and_weather_beyond_it_are_told() {
+    let mut case = office(130 * 24);
+    for slot in case.slots(case.periods.baseline) {
+        case.meter_kwh[slot] = Some(0.0);
+    }
+    assert_eq!(fit(&case).err(), Some(Refusal::NothingUsed));
+    let mut case = office(YEAR_HOURS);
+    assert_eq!(fit(&case).unwrap().evaluate(&case).unwrap().beyond_temperature, 0);
+    let reporting = case.slots(case.periods.reporting).start;
+    case.temperature_c[reporting + 1000..reporting + 1100].fill(Some(60.0));
+    assert_eq!(fit(&case).unwrap().evaluate(&case).unwrap().beyond_temperature, 100);
+}
+
 #[test]
 fn three_months_without_enough_readings_are_no_three_months() {
     let mut case = office(110 * 24);
@@ -148,9 +186,10 @@ enum Wanted {
 fn an_awkward_case_gets_a_sound_answer_or_a_refusal_and_never_a_figure_that_is_none() {
     type Distort = fn(&mut Case);
     // The office stands in Berlin: each case has two days of 23 and two of 25 hours.
-    let cases: [(&str, Distort, Wanted); 15] = [
+    let cases: [(&str, Distort, Wanted); 16] = [
         ("as it is", |_| {}, Wanted::NothingSaved),
         ("5 % of readings missing", |case| drop_some(&mut case.meter_kwh, 0.05), Wanted::NothingSaved),
+        ("20 % of readings missing, some of each day", |case| drop_some(&mut case.meter_kwh, 0.2), Wanted::NothingSaved),
         ("5 % of temperatures missing", |case| drop_some(&mut case.temperature_c, 0.05), Wanted::NothingSaved),
         ("two weeks of readings missing", |case| case.meter_kwh[4000..4336].fill(None), Wanted::NothingSaved),
         ("the temperature never varies", |case| case.temperature_c.fill(Some(20.0)), Wanted::Finite),
@@ -167,7 +206,7 @@ fn an_awkward_case_gets_a_sound_answer_or_a_refusal_and_never_a_figure_that_is_n
             |case| add(case, |hour| if (10..15).contains(&(hour % 24)) { -80.0 } else { 0.0 }),
             Wanted::NothingSaved,
         ),
-        ("no load at all", |case| case.meter_kwh.fill(Some(0.0)), Wanted::NothingSaved),
+        ("no load at all", |case| case.meter_kwh.fill(Some(0.0)), Wanted::Refused),
         ("a load that never varies", |case| case.meter_kwh.fill(Some(5.0)), Wanted::NothingSaved),
         ("one absurd reading", |case| case.meter_kwh[5000] = Some(9e14), Wanted::Finite),
         ("no temperature", |case| case.temperature_c.fill(None), Wanted::Refused),

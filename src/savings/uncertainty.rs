@@ -19,6 +19,7 @@ const ENTITY_CORRELATION: f64 = 0.3;
 /// Standard normal quantile of 95 %: 5 % on each side of a 90 % interval.
 const NORMAL_95: f64 = 1.644_853_626_951_472_2;
 const HOURS_PER_WEEK: f64 = 168.0;
+const DAYS_PER_YEAR: f64 = 365.25;
 /// A stretch of fewer hours is at least as uncertain as its hours one by one.
 const HOURS_SHORT: usize = 24;
 
@@ -34,8 +35,31 @@ pub struct Noise {
     /// Hours of the baseline in weeks.
     pub weeks: f64,
     pub provisional: bool,
+    /// What a provisional baseline knows of the seasons.
+    #[serde(default)]
+    pub seasons: Option<Seasons>,
     /// A list per week of the baseline, see [`super::model::Residuals::influence_kwh`]. Seven digits: it is an error's size.
     pub influence_kwh: Vec<Vec<f32>>,
+}
+
+/// The part of the year that a provisional baseline has seen, and how it errs beyond: in proportion to how many days beyond, as its own first and last
+/// third told when they were predicted from the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seasons {
+    /// Days since 1970-01-01, both inclusive.
+    pub first_day: i64,
+    pub last_day: i64,
+    /// kWh in an hour, for each day that it lies beyond.
+    pub kwh_per_day_beyond: f64,
+}
+
+impl Seasons {
+    /// How many days of the year a day lies beyond what was seen, before it or after it.
+    #[must_use]
+    pub fn days_beyond(&self, day: i64) -> f64 {
+        let since_first = ((day - self.first_day) as f64).rem_euclid(DAYS_PER_YEAR);
+        (since_first - (self.last_day - self.first_day) as f64).min(DAYS_PER_YEAR - since_first).max(0.0)
+    }
 }
 
 /// What is predicted for a stretch of hours.
@@ -46,6 +70,8 @@ pub struct Stretch {
     pub row_sum: Vec<f64>,
     /// Sum of the predictions' magnitudes. Where photovoltaics turn the load's sign its net total may be nothing, but its drift is not.
     pub magnitude_kwh: f64,
+    /// Sum of how many days of the year the hours lie beyond what the baseline has seen.
+    pub days_beyond: f64,
 }
 
 impl Noise {
@@ -63,6 +89,7 @@ impl Noise {
             inflation: bartlett_inflation(&totals),
             weeks: residuals_kwh.len() as f64 / HOURS_PER_WEEK,
             provisional,
+            seasons: None,
             influence_kwh: (0..influence_kwh.ncols()).map(|week| influence_kwh.col(week).iter().map(|kwh| *kwh as f32).collect()).collect(),
         }
     }
@@ -81,7 +108,9 @@ impl Noise {
             .iter()
             .map(|influence| influence.iter().zip(&stretch.row_sum).map(|(influence, sum)| f64::from(*influence) * sum).sum::<f64>());
         let own = noise + columns.map(|moved_kwh| moved_kwh * moved_kwh).sum::<f64>();
-        let drift = (if self.provisional { DRIFT_SHARE_PROVISIONAL } else { DRIFT_SHARE } * stretch.magnitude_kwh).powi(2);
+        let beyond_kwh = self.seasons.map_or(0.0, |seasons| seasons.kwh_per_day_beyond * stretch.days_beyond);
+        let share = if self.provisional { DRIFT_SHARE_PROVISIONAL } else { DRIFT_SHARE };
+        let drift = (share * stretch.magnitude_kwh).powi(2) + beyond_kwh.powi(2);
         if own + drift <= 0.0 {
             return 0.0;
         }
@@ -187,9 +216,10 @@ mod tests {
             inflation: 1.0,
             weeks: 52.0,
             provisional: false,
+            seasons: None,
             influence_kwh: vec![vec![0.0, 0.0]],
         };
-        let stretch = Stretch { hours: 26 * 168, row_sum: vec![7.0, 7.0], magnitude_kwh: 5000.0 };
+        let stretch = Stretch { hours: 26 * 168, row_sum: vec![7.0, 7.0], magnitude_kwh: 5000.0, days_beyond: 0.0 };
         near(noise.half_width_kwh(&stretch), 1.664 * 80.0, 0.1);
         // A week that moves the coefficients by 3 and −1 kWh, seen 7 times each: (3·7 − 7)² = 196, and 80.0 degrees of freedom.
         let moved = Noise { influence_kwh: vec![vec![3.0, -1.0]], ..noise.clone() };
@@ -198,8 +228,33 @@ mod tests {
         let drifting = Noise { week_sd_kwh: 0.0, ..noise.clone() };
         near(drifting.half_width_kwh(&stretch), 1.697 * 50.0, 0.1);
         // One hour: a week's 100 / 168 = 0.595 and a little is less than the hour's own 2² = 4; no drift, no load.
-        let hour = Stretch { hours: 1, row_sum: vec![0.0, 0.0], magnitude_kwh: 0.0 };
+        let hour = Stretch { hours: 1, row_sum: vec![0.0, 0.0], magnitude_kwh: 0.0, days_beyond: 0.0 };
         near(noise.half_width_kwh(&hour), 1.676 * 2.0, 0.01);
+    }
+
+    #[test]
+    fn a_baseline_knows_less_of_seasons_the_further_they_are_from_its_own() {
+        // From day 100 to day 220 of a year.
+        let seasons = Seasons { first_day: 20_100, last_day: 20_220, kwh_per_day_beyond: 0.5 };
+        for (day, beyond) in
+            [(20_100, 0.0), (20_160, 0.0), (20_220, 0.0), (20_230, 10.0), (20_090, 10.0), (20_160 + 366, 0.0), (20_090 + 731, 9.5)]
+        {
+            near(seasons.days_beyond(day), beyond, 1e-9);
+        }
+        let whole = Seasons { first_day: 20_000, last_day: 20_400, ..seasons };
+        near(whole.days_beyond(20_777), 0.0, 0.0);
+        // 100 hours, 20 days beyond each: 0.5 · 2000 = 1000 kWh, with 30 degrees of freedom.
+        let noise = Noise {
+            hour_sd_kwh: 0.0,
+            week_sd_kwh: 0.0,
+            inflation: 1.0,
+            weeks: 17.0,
+            provisional: true,
+            seasons: Some(seasons),
+            influence_kwh: Vec::new(),
+        };
+        let stretch = Stretch { hours: 100, row_sum: Vec::new(), magnitude_kwh: 0.0, days_beyond: 2000.0 };
+        near(noise.half_width_kwh(&stretch), 1.697 * 1000.0, 1.0);
     }
 
     #[test]
