@@ -41,5 +41,11 @@ pub fn execute(arguments: &Arguments) -> Result<(), CliError> {
         Selection { entities: arguments.entity.clone(), from: arguments.from.clone(), to: arguments.to.clone(), as_known_on: None };
     let mut table = rank::rank(&snapshot, &selection, arguments.by)?;
     table.rows.truncate(arguments.top.unwrap_or(usize::MAX));
-    Ok(output::print(&table, arguments.reading.output)?)
+    let first: &[&str] = match arguments.by {
+        By::Energy => &["rank", "entity", "reason", "share_pct", "cumulative_pct", "tce_calorific", "avoidable_t_co2e"],
+        By::Carbon => &["rank", "entity", "reason", "share_pct", "cumulative_pct", "t_co2e_location", "avoidable_t_co2e"],
+        By::Cost => &["rank", "entity", "reason", "share_pct", "cumulative_pct", "cost_cny", "avoidable_t_co2e"],
+        By::Avoidable => &["rank", "entity", "reason", "share_pct", "cumulative_pct", "avoidable_t_co2e"],
+    };
+    Ok(output::print_first(&table, arguments.reading.output, first)?)
 }

@@ -171,5 +171,17 @@ pub fn execute(subject: &Subject) -> Result<(), CliError> {
         Subject::Quality(of) => lists::quality(&ledger, &selection(&of.entities, Some(&of.range), None))?,
         Subject::Refusals(_) => lists::refusals(&ledger)?,
     };
-    Ok(output::print(&table, reading.output)?)
+    let first: &[&str] = match subject {
+        Subject::Alerts(_) => &["rule", "subject", "state", "since", "cleared", "value", "limit"],
+        Subject::Meters(_) => &["meter", "item", "entity", "latest_at", "latest_value", "unit"],
+        Subject::Energy(_)
+        | Subject::Carbon(_)
+        | Subject::Cost(_)
+        | Subject::Demand(_)
+        | Subject::Residuals(_)
+        | Subject::Allocation(_)
+        | Subject::Quality(_)
+        | Subject::Refusals(_) => &[],
+    };
+    Ok(output::print_first(&table, reading.output, first)?)
 }
