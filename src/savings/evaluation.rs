@@ -20,6 +20,9 @@ const MEAN_SHARE_MIN: f64 = 1e-6;
 
 /// Days of the baseline that are kept.
 const LAST_DAYS: usize = 90;
+const HOURS_PER_DAY: usize = 24;
+/// So many days earlier a shift may seem to begin than it does.
+const SUN_TOLERANCE_DAYS: i64 = 7;
 
 /// Why no savings are claimed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -157,7 +160,9 @@ pub fn fit(case: &Case) -> Result<Fitted, Refusal> {
     let (baseline, residuals) = Baseline::fit(training).map_err(|_| Refusal::Unsolvable)?;
     let weeks: Vec<i64> = used.iter().map(|hour| hour.moment.week).collect();
     let noise = Noise::of(&residuals.cross_validated_kwh, &weeks, provisional, &residuals.influence_kwh);
-    let noise = Noise { seasons: if provisional { Some(seasons(training)?) } else { None }, ..noise };
+    let predicted_kwh = metered_kwh.iter().zip(&residuals.fitted_kwh).map(|(metered_kwh, residual_kwh)| metered_kwh - residual_kwh);
+    let load_square_kwh2 = predicted_kwh.map(|kwh| kwh * kwh).sum::<f64>() / used.len() as f64;
+    let noise = Noise { load_square_kwh2, seasons: if provisional { Some(seasons(training)?) } else { None }, ..noise };
     let metered_hours = case.meter_kwh[baseline_slots.clone()].iter().flatten().count();
     let quality = Quality {
         fitted: spread(&metered_kwh, &residuals.fitted_kwh),
@@ -268,6 +273,7 @@ impl Fitted {
         self.baseline.add_row(hour, &mut stretch.row_sum);
         stretch.hours += 1;
         stretch.magnitude_kwh += predicted_kwh.abs();
+        stretch.square_kwh2 += predicted_kwh * predicted_kwh;
         stretch.days_beyond += self.noise.seasons.map_or(0.0, |seasons| seasons.days_beyond(hour.moment.day));
     }
 
@@ -293,7 +299,7 @@ impl Fitted {
         if counted.iter().any(|hour| !hour.baseline_kwh.is_finite()) {
             return Err(Refusal::Unsolvable);
         }
-        let shift = self.shift_of(&counted);
+        let shift = self.shift_of(case, &hours, &counted);
         let sun_from = shift.as_ref().and_then(Shift::photovoltaics_from);
         let claimed = counted.partition_point(|counted| sun_from.is_none_or(|first_day| counted.hour.moment.day < first_day));
         let days = self.days(&counted[..claimed]);
@@ -314,13 +320,26 @@ impl Fitted {
         })
     }
 
-    fn shift_of<'a>(&self, counted: &[Counted<'a>]) -> Option<Shift> {
-        let residual = |counted: &Counted<'a>| Residual {
-            moment: &counted.hour.moment,
-            baseline_kwh: counted.baseline_kwh,
-            residual_kwh: counted.metered_kwh - counted.baseline_kwh,
-        };
-        strongest_shift(&counted.iter().map(residual).collect::<Vec<_>>(), &self.noise)
+    /// The strongest shift of the reported hours; or else photovoltaics that came with them or soon after, which only the baseline's last days tell.
+    fn shift_of(&self, case: &Case, hours: &[Option<Hour>], counted: &[Counted]) -> Option<Shift> {
+        let reported: Vec<Residual> = counted.iter().map(Counted::residual).collect();
+        let shift = strongest_shift(&reported, &self.noise);
+        if shift.as_ref().is_some_and(|shift| shift.photovoltaics_from().is_some()) {
+            return shift;
+        }
+        let last = case.slots(case.periods.baseline).rev().filter_map(|slot| {
+            let (hour, metered_kwh) = (hours[slot].as_ref()?, case.meter_kwh[slot]?);
+            Some(Counted { hour, at: case.at(slot), baseline_kwh: self.baseline.predict_kwh(hour), metered_kwh })
+        });
+        let mut both: Vec<Residual> = last.take(LAST_DAYS * HOURS_PER_DAY).map(|counted| counted.residual()).collect();
+        both.reverse();
+        both.extend(reported);
+        let first_day = counted[0].hour.moment.day;
+        let came_with_it = |shift: &Shift| shift.photovoltaics_from().is_some_and(|from| first_day - SUN_TOLERANCE_DAYS <= from);
+        strongest_shift(&both, &self.noise)
+            .filter(came_with_it)
+            .map(|sun| Shift { first_day: sun.first_day.max(first_day), ..sun })
+            .or(shift)
     }
 
     fn days(&self, counted: &[Counted]) -> Vec<Day> {
@@ -356,6 +375,10 @@ struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
+    fn residual(&self) -> Residual<'a> {
+        Residual { moment: &self.hour.moment, baseline_kwh: self.baseline_kwh, residual_kwh: self.metered_kwh - self.baseline_kwh }
+    }
+
     fn of(hour: &'a Hour, reported: &ReportedHour) -> Option<Self> {
         Some(Self { hour, at: reported.at, baseline_kwh: reported.baseline_kwh, metered_kwh: reported.metered_kwh? })
     }

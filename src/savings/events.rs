@@ -4,6 +4,8 @@
 //! photovoltaics are not taken for a saving, but gives no thresholds: those here are set wide of what placebo meters show.
 //! A shift that fills the whole period stands out from nothing and is left to the savings themselves.
 
+use std::ops::RangeInclusive;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -29,11 +31,18 @@ const DAY_HOURS_MIN: usize = 12;
 const DAYS_PER_WEEK: f64 = 7.0;
 const HOURS_PER_WEEK: f64 = 168.0;
 /// Local hours in which the sun stands high, or is down, all year in temperate zones.
-const NOON_HOURS: std::ops::RangeInclusive<u8> = 10..=14;
+const NOON_HOURS: RangeInclusive<u8> = 10..=14;
 const NIGHT_HOURS: [u8; 6] = [22, 23, 0, 1, 2, 3];
-/// Photovoltaics leave the night alone, and do not know weekends.
+/// Late opening hours, in which the sun stands low or is down.
+const EVENING_HOURS: RangeInclusive<u8> = 18..=20;
+/// Photovoltaics leave the night alone and most of the evening, and do not know weekends.
 const NIGHT_SHARE_MAX: f64 = 0.2;
+const EVENING_SHARE_MAX: f64 = 0.6;
 const WEEKEND_SHARE_MIN: f64 = 0.6;
+/// In winter they make less, but are there: this share of what they made at noon while they stood out most.
+const STILL_SHARE_MIN: f64 = 0.1;
+/// And this share of it in the fortnights before, if they came earlier.
+const ALREADY_SHARE_MIN: f64 = 0.25;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
@@ -138,12 +147,12 @@ pub fn strongest_shift(residuals: &[Residual<'_>], noise: &Noise) -> Option<Shif
     if window.deviations < DEVIATIONS_MIN || share.abs() < SHIFT_SHARE_MIN || !share.is_finite() {
         return None;
     }
-    let lasts = window.last + 1 == days.len();
-    let solar = lasts && has_the_shape_of_the_sun(residuals, inside);
+    let (first_day, last_day) = (days[window.first].number, days[window.last].number);
+    let sun_from = (SHIFT_DAYS_MIN <= window.first).then(|| made_by_the_sun_from(residuals, &days, first_day..=last_day)).flatten();
     Some(Shift {
-        kind: if solar { Kind::Photovoltaics } else { Kind::NonRoutine },
-        first_day: days[window.first].number,
-        last_day: days[window.last].number,
+        kind: if sun_from.is_some() { Kind::Photovoltaics } else { Kind::NonRoutine },
+        first_day: sun_from.unwrap_or(first_day),
+        last_day: if sun_from.is_some() { days[days.len() - 1].number } else { last_day },
         shift_kw: window.difference_kw,
         share,
     })
@@ -216,20 +225,43 @@ fn strongest_window(days: &[Day], noise: &Noise) -> Option<Window> {
     strongest
 }
 
-fn has_the_shape_of_the_sun(residuals: &[Residual<'_>], inside: impl Fn(&Moment) -> bool) -> bool {
-    let fall = |chosen: &dyn Fn(&Moment) -> bool| {
-        let mean = |wanted: bool| {
-            let values = residuals.iter().filter(|hour| inside(hour.moment) == wanted && chosen(hour.moment)).map(|hour| hour.residual_kwh);
-            let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-            sum / f64::max(count, 1.0)
-        };
-        mean(false) - mean(true)
+/// Whether what is less on these days, beside the days before, is made by the sun, then and until the end; and if so, since when.
+fn made_by_the_sun_from(residuals: &[Residual<'_>], days: &[Day], strongest: RangeInclusive<i64>) -> Option<i64> {
+    let mean = |chosen: &dyn Fn(&Moment) -> bool| {
+        let values = residuals.iter().filter(|hour| chosen(hour.moment)).map(|hour| hour.residual_kwh);
+        let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+        sum / f64::max(count, 1.0)
+    };
+    let fall = |within: RangeInclusive<i64>, chosen: &dyn Fn(&Moment) -> bool| {
+        mean(&|moment| moment.day < *within.start() && chosen(moment)) - mean(&|moment| within.contains(&moment.day) && chosen(moment))
     };
     let noon = |moment: &Moment| NOON_HOURS.contains(&moment.hour_of_day);
-    let workdays = fall(&|moment| noon(moment) && moment.kind == DayKind::Workday);
-    let weekends = fall(&|moment| noon(moment) && moment.kind != DayKind::Workday);
-    let night = fall(&|moment| NIGHT_HOURS.contains(&moment.hour_of_day));
-    0.0 < workdays && WEEKEND_SHARE_MIN * workdays <= weekends && night.abs() <= NIGHT_SHARE_MAX * workdays
+    let at_night = |moment: &Moment| NIGHT_HOURS.contains(&moment.hour_of_day);
+    let workdays = fall(strongest.clone(), &|moment| noon(moment) && moment.kind == DayKind::Workday);
+    let weekends = fall(strongest.clone(), &|moment| noon(moment) && moment.kind != DayKind::Workday);
+    let night = fall(strongest.clone(), &at_night);
+    let evening = fall(strongest.clone(), &|moment| EVENING_HOURS.contains(&moment.hour_of_day));
+    let has_its_shape = 0.0 < workdays
+        && WEEKEND_SHARE_MIN * workdays <= weekends
+        && night.abs() <= NIGHT_SHARE_MAX * workdays
+        && evening <= EVENING_SHARE_MAX * workdays;
+    let made = |within: RangeInclusive<i64>, share: f64| share * workdays <= fall(within.clone(), &noon) - fall(within, &at_night);
+    let (mut first, last) = (*strongest.start(), days[days.len() - 1].number);
+    let fortnight = SHIFT_DAYS_MIN as i64;
+    let lasts = last - strongest.end() < fortnight || {
+        // Beside the days before the strongest, not beside these.
+        let before = |chosen: &dyn Fn(&Moment) -> bool| mean(&|moment| moment.day < first && chosen(moment));
+        let after = |chosen: &dyn Fn(&Moment) -> bool| mean(&|moment| *strongest.end() < moment.day && chosen(moment));
+        STILL_SHARE_MIN * workdays <= before(&noon) - after(&noon) - before(&at_night) + after(&at_night)
+    };
+    if !has_its_shape || !lasts {
+        return None;
+    }
+    // It stands out most in summer and may have come in winter.
+    while days[0].number + fortnight <= first - fortnight && made(first - fortnight..=first - 1, ALREADY_SHARE_MIN) {
+        first -= DAYS_PER_WEEK as i64;
+    }
+    Some(first)
 }
 
 #[cfg(test)]
@@ -259,6 +291,7 @@ mod tests {
             inflation: 1.5,
             weeks: 52.0,
             provisional: false,
+            load_square_kwh2: 0.0,
             seasons: None,
             hour_sd_kwh: 1.0,
             influence_kwh: Vec::new(),
@@ -277,6 +310,7 @@ mod tests {
             inflation: 1.5,
             weeks: 52.0,
             provisional: false,
+            load_square_kwh2: 0.0,
             seasons: None,
             hour_sd_kwh: 1.0,
             influence_kwh: Vec::new(),
@@ -309,12 +343,22 @@ mod tests {
     fn shifts_are_told_by_their_days_and_shape() {
         type Load = fn(i64, u8, DayKind) -> f64;
         type Seen = Option<(Kind, i64, i64)>;
-        let cases: [(&str, Load, Seen); 7] = [
+        let cases: [(&str, Load, Seen); 9] = [
             ("a quiet year has none", |_, _, _| 0.0, None),
             ("six weeks of 30 % more", |day, _, _| if (100..142).contains(&day) { 30.0 } else { 0.0 }, Some((Kind::NonRoutine, 100, 141))),
             ("one week is too short", |day, _, _| if (100..107).contains(&day) { 30.0 } else { 0.0 }, None),
             ("a measure of the whole year stands out from nothing", |_, _, _| -12.0, None),
             ("photovoltaics from July on", |day, hour, _| if 180 <= day { sun(hour) } else { 0.0 }, Some((Kind::Photovoltaics, 180, 364))),
+            (
+                "from May on, they make a sixth in winter",
+                |day, hour, _| if day < 120 { 0.0 } else { sun(hour) / if 300 <= day { 6.0 } else { 1.0 } },
+                Some((Kind::Photovoltaics, 120, 364)),
+            ),
+            (
+                "shops that dim their lamps until nine in the evening are no photovoltaics",
+                |day, hour, _| if 180 <= day && (9..21).contains(&hour) { -60.0 } else { 0.0 },
+                Some((Kind::NonRoutine, 180, 364)),
+            ),
             (
                 "taken down again they are no asset",
                 |day, hour, _| if (180..250).contains(&day) { sun(hour) } else { 0.0 },

@@ -94,6 +94,19 @@ fn six_weeks_of_more_base_load_are_flagged_and_photovoltaics_are_no_saving() {
     assert_eq!(solar.shift.as_ref().unwrap().kind, Kind::Photovoltaics);
     assert!(solar.savings_kwh().abs() < solar.half_width_kwh, "{}", solar.savings_kwh());
     assert!((175..190).contains(&solar.days.len()));
+
+    // They came with the reporting period, or soon after: the baseline's last days tell.
+    for first in [0, 20] {
+        let mut case = office(YEAR_HOURS);
+        change(&mut case, first * 24..YEAR_HOURS, |hour, kwh| if (9..16).contains(&(hour % 24)) { kwh - 60.0 } else { kwh });
+        let solar = fitted.evaluate(&case).unwrap();
+        assert_eq!(solar.shift.as_ref().unwrap().kind, Kind::Photovoltaics, "{first}");
+        assert!(
+            solar.days.len().abs_diff(first) <= 3 && solar.savings_kwh().abs() <= solar.half_width_kwh,
+            "{first}: {}",
+            solar.days.len()
+        );
+    }
 }
 
 #[test]

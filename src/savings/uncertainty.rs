@@ -35,6 +35,9 @@ pub struct Noise {
     /// Hours of the baseline in weeks.
     pub weeks: f64,
     pub provisional: bool,
+    /// Mean square of what was predicted for the baseline's hours, kWh²; 0 in baselines of old, whose noise is the same at any load.
+    #[serde(default)]
+    pub load_square_kwh2: f64,
     /// What a provisional baseline knows of the seasons.
     #[serde(default)]
     pub seasons: Option<Seasons>,
@@ -70,6 +73,8 @@ pub struct Stretch {
     pub row_sum: Vec<f64>,
     /// Sum of the predictions' magnitudes. Where photovoltaics turn the load's sign its net total may be nothing, but its drift is not.
     pub magnitude_kwh: f64,
+    /// Sum of the predictions' squares, kWh².
+    pub square_kwh2: f64,
     /// Sum of how many days of the year the hours lie beyond what the baseline has seen.
     pub days_beyond: f64,
 }
@@ -89,6 +94,7 @@ impl Noise {
             inflation: bartlett_inflation(&totals),
             weeks: residuals_kwh.len() as f64 / HOURS_PER_WEEK,
             provisional,
+            load_square_kwh2: 0.0,
             seasons: None,
             influence_kwh: (0..influence_kwh.ncols()).map(|week| influence_kwh.col(week).iter().map(|kwh| *kwh as f32).collect()).collect(),
         }
@@ -103,6 +109,7 @@ impl Noise {
             // Within a day errors cancel each other less than the weeks' totals tell.
             noise = noise.max(self.hour_sd_kwh.powi(2) * stretch.hours as f64);
         }
+        noise *= self.load_ratio(stretch);
         let columns = self
             .influence_kwh
             .iter()
@@ -118,6 +125,15 @@ impl Noise {
         let own_degrees = DEGREES_OF_FREEDOM_MIN.max(self.weeks / self.inflation - 2.0);
         let degrees = (own + drift).powi(2) / (own * own / own_degrees + drift * drift / DRIFT_DEGREES_OF_FREEDOM);
         student_95(degrees) * (own + drift).sqrt()
+    }
+}
+
+impl Noise {
+    /// By how much the variance of a stretch's noise exceeds that of the baseline's weeks: noise grows with the load, so that a heating load's winter is less
+    /// certain than its year. Never less than 1: what a load does in its quiet season its busy one does not tell.
+    fn load_ratio(&self, stretch: &Stretch) -> f64 {
+        let ratio = stretch.square_kwh2 / stretch.hours.max(1) as f64 / self.load_square_kwh2;
+        if ratio.is_finite() { ratio.max(1.0) } else { 1.0 }
     }
 }
 
@@ -216,10 +232,11 @@ mod tests {
             inflation: 1.0,
             weeks: 52.0,
             provisional: false,
+            load_square_kwh2: 4.0,
             seasons: None,
             influence_kwh: vec![vec![0.0, 0.0]],
         };
-        let stretch = Stretch { hours: 26 * 168, row_sum: vec![7.0, 7.0], magnitude_kwh: 5000.0, days_beyond: 0.0 };
+        let stretch = Stretch { hours: 26 * 168, row_sum: vec![7.0, 7.0], magnitude_kwh: 5000.0, ..Stretch::default() };
         near(noise.half_width_kwh(&stretch), 1.664 * 80.0, 0.1);
         // A week that moves the coefficients by 3 and −1 kWh, seen 7 times each: (3·7 − 7)² = 196, and 80.0 degrees of freedom.
         let moved = Noise { influence_kwh: vec![vec![3.0, -1.0]], ..noise.clone() };
@@ -227,8 +244,13 @@ mod tests {
         // Drift alone has its own 30 degrees of freedom: t = 1.697.
         let drifting = Noise { week_sd_kwh: 0.0, ..noise.clone() };
         near(drifting.half_width_kwh(&stretch), 1.697 * 50.0, 0.1);
+        // Half of the hours at 2 kWh and half at 4, where the baseline's square is 4: noise of 2.5 · 3900 = 9750 and drift of 2500.
+        let heavy = Stretch { square_kwh2: 26.0 * 168.0 * (4.0 + 16.0) / 2.0, ..stretch.clone() };
+        near(noise.half_width_kwh(&heavy), 1.667 * 12_250_f64.sqrt(), 0.3);
+        let light = Stretch { square_kwh2: 1.0, ..stretch };
+        near(noise.half_width_kwh(&light), 1.664 * 80.0, 0.1);
         // One hour: a week's 100 / 168 = 0.595 and a little is less than the hour's own 2² = 4; no drift, no load.
-        let hour = Stretch { hours: 1, row_sum: vec![0.0, 0.0], magnitude_kwh: 0.0, days_beyond: 0.0 };
+        let hour = Stretch { hours: 1, row_sum: vec![0.0, 0.0], magnitude_kwh: 0.0, ..Stretch::default() };
         near(noise.half_width_kwh(&hour), 1.676 * 2.0, 0.01);
     }
 
@@ -250,10 +272,11 @@ mod tests {
             inflation: 1.0,
             weeks: 17.0,
             provisional: true,
+            load_square_kwh2: 0.0,
             seasons: Some(seasons),
             influence_kwh: Vec::new(),
         };
-        let stretch = Stretch { hours: 100, row_sum: Vec::new(), magnitude_kwh: 0.0, days_beyond: 2000.0 };
+        let stretch = Stretch { hours: 100, row_sum: Vec::new(), magnitude_kwh: 0.0, square_kwh2: 0.0, days_beyond: 2000.0 };
         near(noise.half_width_kwh(&stretch), 1.697 * 1000.0, 1.0);
     }
 
