@@ -18,6 +18,7 @@ mod crash;
 mod dashboards;
 mod demand;
 mod demo;
+mod deploy;
 mod disk;
 #[cfg(feature = "demo")]
 mod dispatch;
