@@ -22,6 +22,7 @@ mod deploy;
 mod disk;
 #[cfg(feature = "demo")]
 mod dispatch;
+mod ending;
 mod explain;
 mod export;
 mod forecast;
