@@ -105,3 +105,15 @@ fn the_brokers_save_as_often_as_the_documents_say() {
         assert!(told.contains(&format!("save sessions every {seconds} seconds")), "{file}: {seconds} s");
     }
 }
+
+#[test]
+fn compose_refuses_each_secret_that_is_empty() {
+    let compose = std::fs::read_to_string(repository("deploy/compose.yaml")).unwrap();
+    let (_, secrets) = compose.split_once("\nsecrets:\n").unwrap();
+    let names: Vec<&str> = secrets.lines().filter_map(|line| line.strip_prefix("    environment: ")).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in names {
+        // Compose takes a secret from an empty variable without a word; it stops at a `:?` wherever that stands.
+        assert!(compose.contains(&format!("  - ${{{name}:?")), "{name} may be empty");
+    }
+}
