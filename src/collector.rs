@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::broker::Broker;
 use crate::config::influx::Influx;
@@ -35,8 +35,8 @@ use crate::wire::topic;
 const TICK: Duration = Duration::from_secs(5);
 /// How often the collector looks for what commands ask.
 const REQUEST_POLL: Duration = Duration::from_millis(500);
-/// How long the end of the connection may take.
-const DISCONNECT_WAIT: Duration = Duration::from_secs(3);
+/// The last part of the end: the broker has it to take the end of the connection, and a write to `InfluxDB` that was begun has it to be finished.
+const LAST_PART: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -78,10 +78,10 @@ pub struct CollectOptions {
     pub influx: Option<Influx>,
     /// Where metrics and health are served; none for nowhere.
     pub http: Option<SocketAddr>,
-    /// Read the zone's folder again when SIGHUP asks for it, or when its files have changed.
+    /// Read the zone's folder again at SIGHUP, or when its files have changed.
     pub reload: bool,
-    /// How long the end may wait for what `InfluxDB` has not got yet.
-    pub drain: Duration,
+    /// How long the end may take after the last commit, for broker and `InfluxDB` together; more than 3 s.
+    pub end_max: Duration,
     /// End when nothing has come for this long.
     pub exit_when_idle: Option<Duration>,
 }
@@ -103,8 +103,7 @@ pub async fn run(
 ) -> Result<Summary, CollectError> {
     let ZoneFolder { zone, alert_rules, factors, tariff } = options.folder;
     let filter = topic::filter(zone.id());
-    let (zone_folder, regulates) = (options.zone, options.regulate);
-    let data = options.data;
+    let (zone_folder, data, regulates) = (options.zone, options.data, options.regulate);
     // First of all: a port that is taken is told before the data folder is.
     let listener = match options.http {
         Some(address) => Some(http::listen(address).await?),
@@ -167,24 +166,14 @@ pub async fn run(
     let runtime = tokio::runtime::Handle::current();
     let mut engine_end =
         threads::start("engine", move || runtime.block_on(shell.run(from_broker, rereads, options.exit_when_idle, ready, stop)))?;
-    let ended = tokio::select! {
-        done = engine_end.wait() => {
-            let summary = done??;
-            link.disconnect();
-            // The engine also ends when the connection is given up; then it is the connection that has something to say.
-            match tokio::time::timeout(DISCONNECT_WAIT, tasks.join_next()).await {
-                Ok(Some(polled)) => polled??,
-                Ok(None) => {}
-                Err(_) => debug!("the broker did not take the end of the connection in time"),
-            }
-            Ok(summary)
-        }
+    let summary = tokio::select! {
+        done = engine_end.wait() => done??,
         Some(polled) = tasks.join_next() => {
             // The engine ends with the polling task; its last commit is waited for, whatever ended.
             tasks.shutdown().await;
             let summary = engine_end.wait().await??;
             polled??;
-            Ok(summary)
+            summary
         }
         Some(sent) = sending.join_next() => {
             tasks.shutdown().await;
@@ -193,13 +182,24 @@ pub async fn run(
             unreachable!("the sender ends when it is told, or with an error");
         }
     };
-    end_sender.send_replace(Some(Instant::now() + options.drain));
-    match tokio::time::timeout(options.drain + DISCONNECT_WAIT, sending.join_next()).await {
+    // One bound for both: the sender goes on while the broker is told.
+    let end = Instant::now() + options.end_max;
+    end_sender.send_replace(Some(end - LAST_PART));
+    if !tasks.is_empty() {
+        link.disconnect();
+    }
+    // The engine also ends when the connection is given up; then it is the connection that has something to say.
+    match tokio::time::timeout(LAST_PART, tasks.join_next()).await {
+        Ok(Some(polled)) => polled??,
+        Ok(None) => {}
+        Err(_) => info!(wait_s = LAST_PART.as_secs(), "the broker does not take the end of the connection; it has kept the session"),
+    }
+    match tokio::time::timeout_at(end, sending.join_next()).await {
         Ok(Some(sent)) => sent??,
         Ok(None) => {}
-        Err(_) => warn!("InfluxDB does not answer; the rest goes with the next start"),
+        Err(_) => warn!(bound_s = options.end_max.as_secs(), "InfluxDB does not answer; the rest goes with the next start"),
     }
-    ended
+    Ok(summary)
 }
 
 /// What waits for room in the connection's queue is tried again after this time.

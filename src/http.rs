@@ -39,6 +39,7 @@ pub async fn listen(address: SocketAddr) -> Result<(TcpListener, Option<Promethe
     let metrics = PrometheusBuilder::new().install_recorder().inspect_err(|error| warn!(%error, "no metrics")).ok();
     // Shown from the start, so that the first one is seen as an increase.
     metrics::counter!("nengtan_influx_dead_letters_total").increment(0);
+    metrics::counter!("nengtan_reloads_total", "outcome" => "kept").increment(0);
     info!(address = %listener.local_addr()?, "serving /metrics, /healthz and /readyz");
     Ok((listener, metrics))
 }

@@ -1,4 +1,4 @@
-//! Reads the zone's folder again when SIGHUP asks for it, or when its files have changed and stay as they are.
+//! Reads the zone's folder again when SIGHUP asks for it, or when its files, or those that it names elsewhere, have changed and stay as they are.
 //!
 //! Never touches the engine: what was read, or its faults, goes to the collector.
 
@@ -48,10 +48,11 @@ pub async fn watch(folder: PathBuf, collector: mpsc::Sender<Reread>) -> std::io:
     }
 }
 
-/// Names, times and lengths of the folder's files; nothing where it cannot be listed.
+/// Names, times and lengths of the folder's files and of those that its zone names elsewhere; nothing where they cannot be listed.
 fn stamp(folder: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let files = entries.filter_map(|entry| entry.metadata().ok().map(|of| (entry.path(), of.modified().ok(), of.len())));
+    let paths = entries.map(|entry| entry.path()).chain(zone_folder::named_files(folder));
+    let files = paths.filter_map(|path| std::fs::metadata(&path).ok().map(|of| (path, of.modified().ok(), of.len())));
     let mut files: Vec<_> = files.collect();
     files.sort();
     files

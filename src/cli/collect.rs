@@ -10,8 +10,8 @@ use crate::collector::{self, CollectError, CollectOptions};
 use crate::config::settings::Settings;
 use crate::engine::EngineError;
 
-/// How long SIGTERM waits for what InfluxDB has not got yet; the rest goes with the next start.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How long SIGTERM waits for broker and InfluxDB after the last commit; what they have not got goes with the next start.
+const END_MAX: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -77,7 +77,7 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
         batch: settings.batch,
         influx: settings.influx,
         http: settings.http,
-        drain: DRAIN_MAX,
+        end_max: END_MAX,
         reload: true,
         exit_when_idle,
     };
@@ -93,7 +93,10 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
             }
         };
         collector::run(options, ready, stop).await.map_err(collect_error)
-    })?;
+    });
+    // Looking up a broker's name cannot be given up, and may take longer than the end.
+    runtime.shutdown_background();
+    let summary = summary?;
     let commit_cpu_s = summary.commit_cpu.as_secs_f64();
     info!(messages = summary.messages, commits = summary.commits, commit_cpu_s, "collector ended");
     Ok(())

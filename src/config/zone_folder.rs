@@ -1,6 +1,6 @@
 //! A zone folder (`docs/zone.md`), read as a whole: either all of it is good, or every fault is told.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
@@ -82,6 +82,14 @@ pub fn load(folder: &Path) -> Result<ZoneFolder, Vec<Fault>> {
         }
         _ => Err(faults),
     }
+}
+
+/// The files that the folder's `zone.toml` names in the place of built-in sets, wherever they lie; a built-in set is a path to nothing.
+#[must_use]
+pub fn named_files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(Some(text)) = source_text::read(folder, "zone.toml") else { return Vec::new() };
+    let (zone, _told_by_load) = zone_toml::read(&text);
+    [Some(zone.factors), zone.tariff].into_iter().flatten().map(|set| folder.join(&set.name)).collect()
 }
 
 /// What users declare beside the meters. Entities and gases are checked only where their own file could be read.

@@ -31,7 +31,7 @@ use day::DaySummary;
 use play::PlayWish;
 
 /// A demo is complete when InfluxDB has all of it.
-const DRAIN_MAX: Duration = Duration::from_secs(900);
+const END_MAX: Duration = Duration::from_secs(900);
 /// How often the ledger's clock is looked at while the end of the history is taken in.
 const CLOCK_POLL: Duration = Duration::from_millis(50);
 /// Five minutes: a collector that has died takes nothing in any more.
@@ -121,7 +121,7 @@ pub async fn run(options: DemoOptions, stop: watch::Receiver<bool>, say: impl Fn
         regulate: play.regulation,
         influx: settings.influx,
         http: settings.http,
-        drain: DRAIN_MAX,
+        end_max: END_MAX,
         // A closed terminal ends a demo.
         reload: false,
         exit_when_idle: None,

@@ -1,10 +1,13 @@
-//! A harsh run of three processes, with a collector that is killed, once while it packs history, and a restarted broker, against the fleet's truth.
+//! Collectors that are killed: in a harsh run of three processes against the fleet's truth, and at the one moment that matters most.
 
 use crate::harness::collector::Collector;
 use crate::harness::fleet::Fleet;
-use crate::harness::ledger::{stored, verify};
+use crate::harness::ledger::{count, refusals, stored, verify};
 use crate::harness::mosquitto::Mosquitto;
-use crate::harness::{LONG, folder, path, repository, until};
+use crate::harness::proxy::Proxy;
+use crate::harness::publisher::Publisher;
+use crate::harness::zone::{self, ZONE, at, meter, reading, telemetry};
+use crate::harness::{LONG, SOON, folder, path, repository, until};
 
 const READINGS: &str = "SELECT COUNT(*) FROM every_reading WHERE verdict IS NOT NULL";
 
@@ -47,4 +50,48 @@ fn a_collector_killed_twice_and_a_restarted_broker_lose_nothing() {
     collector.stop();
     let (code, told) = verify(&data, &truth);
     assert_eq!(code, Some(0), "{told}");
+}
+
+/// `PUBACK`s among whole packets of MQTT (5.0, 2.1): a byte whose upper half is 4, a length, and as many bytes.
+fn acknowledgements(mut bytes: &[u8]) -> usize {
+    let mut found = 0;
+    while let [kind, length, rest @ ..] = bytes {
+        assert!(*length < 128, "what a collector sends beside publications is short");
+        found += usize::from(kind >> 4 == 4);
+        bytes = rest.get(usize::from(*length)..).unwrap_or_default();
+    }
+    found
+}
+
+#[test]
+fn a_collector_killed_between_commit_and_acknowledgement_loses_and_doubles_nothing() {
+    let folder = folder();
+    let zone = zone::write(folder.path(), &[meter("a")], "");
+    let (broker, data) = (Mosquitto::start(), folder.path().join("data"));
+    let proxy = Proxy::start(broker.port());
+    let collector = Collector::start(&zone, &data, &proxy.url("mqtt"));
+    let mut gateway = Publisher::connect(broker.port(), ZONE);
+    gateway.clock(&at(60));
+    // One reading a minute: 60 kWh an hour.
+    let mut load = |minutes: std::ops::Range<u32>| {
+        for minute in minutes {
+            gateway.publish(&telemetry("GW-1"), reading("a", minute, minute + 1, minute));
+        }
+    };
+    load(0..20);
+    until(SOON, "the first are stored", || stored(&data, READINGS).filter(|seen| *seen == 20));
+    proxy.swallow(true);
+    load(20..40);
+    until(SOON, "the ledger has what the broker knows nothing of", || {
+        stored(&data, READINGS).filter(|seen| *seen == 40 && 20 <= acknowledgements(&proxy.swallowed()))
+    });
+    collector.kill_9();
+    let collector = Collector::start(&zone, &data, &broker.url());
+    assert!(collector.stderr().contains("session_present=true"), "{}", collector.stderr());
+    load(40..50);
+    gateway.clock(&at(60));
+    assert!(20 <= refusals(&data, "duplicates"), "what was not acknowledged came again");
+    assert_eq!(count(&data, "SELECT COUNT(*) FROM reading"), 50);
+    assert_eq!(count(&data, "SELECT CAST(ROUND(SUM(kwh)) AS INTEGER) FROM energy WHERE entity = 'E-a'"), 49);
+    collector.stop();
 }

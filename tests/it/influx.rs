@@ -284,11 +284,26 @@ fn check_online_says_what_is_wrong_with_server_organisation_bucket_or_token() {
         let output = nengtan(&[&online[..], flags].concat()).env("INFLUX_TOKEN", token).output().unwrap();
         (output.status.code(), text(&output.stderr))
     };
-    let cases: [(&[&str], &str, i32, &str); 5] = [
+    let bucket = server.flux("buckets()").into_iter().find(|bucket| bucket["name"] == BUCKET).unwrap();
+    let org = &bucket["organizationID"];
+    let reads = |resource: serde_json::Value| serde_json::json!({"action": "read", "resource": resource});
+    let all = [reads(serde_json::json!({"type": "buckets", "orgID": org})), reads(serde_json::json!({"type": "orgs", "id": org}))];
+    let wish = serde_json::json!({"orgID": org, "permissions": all});
+    let (status, made) = server.post("/api/v2/authorizations", "application/json", wish.to_string());
+    assert_eq!(status, 201, "{made}");
+    let reader = serde_json::from_str::<serde_json::Value>(&made).unwrap()["token"].as_str().unwrap().to_owned();
+    let cases: [(&[&str], &str, i32, &str); 6] = [
         (&["--influx", "http://127.0.0.1:9", "--org", "zone", "--bucket", "energy"], TOKEN, 1, "check the address"),
         (&["--influx", &url, "--org", "nobody", "--bucket", "energy"], TOKEN, 1, "correct --org"),
         (&["--influx", &url, "--org", "zone", "--bucket", "nothing"], TOKEN, 1, "nengtan influx create-bucket"),
         (&["--influx", &url, "--org", "zone", "--bucket", "energy"], "wrong", 1, "INFLUX_TOKEN"),
+        // Everything is found, and nothing may be written.
+        (
+            &["--influx", &url, "--org", "zone", "--bucket", "energy"],
+            &reader,
+            1,
+            "answers 403: insufficient permissions for write; put a token",
+        ),
         (&["--influx", &url, "--org", "zone", "--bucket", "energy"], "", 2, "set INFLUX_TOKEN"),
     ];
     for (flags, token, code, remedy) in cases {

@@ -18,9 +18,11 @@ mod crash;
 mod dashboards;
 mod demand;
 mod demo;
+mod deploy;
 mod disk;
 #[cfg(feature = "demo")]
 mod dispatch;
+mod ending;
 mod explain;
 mod export;
 mod forecast;

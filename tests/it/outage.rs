@@ -14,7 +14,7 @@ use crate::harness::mosquitto::Mosquitto;
 use crate::harness::publisher::Publisher;
 use crate::harness::zone::{self, ZONE, at, meter, reading, telemetry};
 use crate::harness::{SOON, folder, repository, until};
-use crate::operations::{get, metric};
+use crate::operations::{assert_named_by_base_units, get, metric};
 
 const WAITING: &str =
     "SELECT (SELECT COUNT(*) FROM outbox_row) + (SELECT COUNT(*) FROM outbox_key) + (SELECT COUNT(*) FROM outbox_reading)";
@@ -279,6 +279,7 @@ fn a_line_that_is_refused_for_good_becomes_a_dead_letter_and_its_neighbours_arri
     scene.gateway.publish(&telemetry("GW-1"), "{");
     scene.gateway.clock(&at(20));
     let metrics = get(&scene.address(), "/metrics").1;
+    assert_named_by_base_units(&metrics);
     let rules = std::fs::read_to_string(repository("deploy/prometheus/nengtan.rules.yml")).unwrap();
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr:"));
@@ -299,6 +300,8 @@ fn a_refused_token_holds_all_lines_and_raises_an_alert() {
     until(SOON, "the alert is raised", || scene.log().contains("alert=influx-refused state=firing").then_some(()));
     assert!(0 < count(&scene.data(), WAITING));
     assert_eq!((letters(&scene), stub.lines().len()), (Vec::new(), 0));
+    let (status, told) = get(&scene.address(), "/readyz");
+    assert!(status == 200 && told.contains("InfluxDB refuses the token: 401: the stub says no"), "{status} {told}");
     scene.collector.take().unwrap().stop();
 }
 
@@ -314,8 +317,11 @@ fn a_backlog_that_waits_too_long_is_warned_of_and_shown_until_it_is_gone() {
     assert!(1.0 < shown("nengtan_influx_delay_seconds"));
     // 20 readings at least; counted every few seconds.
     until(SOON, "the backlog is counted", || (20.0 <= shown("nengtan_influx_backlog_lines")).then_some(()));
+    let (status, told) = get(&address, "/readyz");
+    assert!(status == 200 && told.contains("InfluxDB does not take lines: 503: the stub says no"), "{status} {told}");
     AWAY.store(false, Ordering::Relaxed);
     scene.await_empty();
+    until(SOON, "no cause is left", || (get(&address, "/readyz").1 == r#"{"causes":[],"ready":true}"#).then_some(()));
     until(SOON, "the end of the delay is told", || scene.log().contains("InfluxDB has caught up").then_some(()));
     until(SOON, "no delay is shown", || (shown("nengtan_influx_delay_seconds") < 1.0).then_some(()));
     scene.collector.take().unwrap().stop();

@@ -1,5 +1,7 @@
 //! A zone folder that changes while its collector runs.
 
+use std::path::Path;
+
 use nengtan::config::zone_folder;
 use nengtan::engine::Engine;
 
@@ -126,4 +128,72 @@ fn another_multiplier_for_a_register_that_was_read_is_refused_at_a_reload_and_at
     doubled("M-2");
     drop(plant.open());
     assert_eq!(count(&plant.data(), "SELECT CAST(SUM(kwh) AS INTEGER) FROM energy WHERE entity = 'E-1'"), 100);
+}
+
+/// A zone's own sets beside its folder: kg CO2 and CNY of a kWh at any hour.
+fn write_sets(folder: &Path, kg: &str, cny: &str) {
+    let known = "recorded = \"2024\"\nsource = \"example\"\nconfidence = \"low\"\n";
+    let factors = format!(
+        "id = \"own\"\nkj_per_kgce = 29307.6\n[[grid]]\nyear = 2023\n{known}[grid.average_kg_per_kwh]\nCN = {kg}\n\
+         [[coal]]\nregion = \"CN\"\nyear = 2020\nper = \"kWh\"\n{known}[coal.kgce]\nelectricity_calorific = 0.1229\nelectricity_primary = 0.2\n"
+    );
+    std::fs::write(folder.join("factors.toml"), factors).unwrap();
+    let tariff = format!("id = \"own\"\n[[electricity]]\nfrom = \"2026-01-01\"\n{known}floating_cny_per_kwh = {cny}\n");
+    std::fs::write(folder.join("tariff.toml"), tariff).unwrap();
+}
+
+#[test]
+fn changed_factors_and_prices_are_taken_over_and_faulty_ones_and_faulty_rules_are_not() {
+    let folder = folder();
+    let zone = zone::write(folder.path(), &[meter("a"), meter("b")], &alerts(100));
+    let profile = std::fs::read_to_string(zone.join("zone.toml")).unwrap();
+    std::fs::write(zone.join("zone.toml"), profile + "factors = \"../factors.toml\"\ntariff = \"../tariff.toml\"\n").unwrap();
+    write_sets(folder.path(), "0.5", "1.0");
+    let (broker, data) = (Mosquitto::start(), folder.path().join("data"));
+    let collector = Collector::start(&zone, &data, &broker.url());
+    let told = |what: &str| collector.stderr().matches(what).count();
+    let mut gateway = Publisher::connect(broker.port(), ZONE);
+    // 10 kWh in a day's first hour, from what the register stood at, at a load.
+    let mut hour = |name: &str, day: &str, from_kwh: u32, kw: u32| {
+        for (time, kwh) in [("00:00", from_kwh), ("01:00", from_kwh + 10)] {
+            let at = format!("{day}T{time}:00+08:00");
+            gateway.clock(&at);
+            let values = format!(r#"{{"active_energy_import_kwh":{kwh},"active_power_kw":{kw}}}"#);
+            let seq = from_kwh + kwh + 1;
+            let text = format!(r#"{{"meter":"M-{name}","at":"{at}","seq":{seq},"values":{values}}}"#);
+            gateway.publish(&telemetry("GW-1"), text);
+            gateway.clock(&at);
+        }
+        gateway.heard(&format!("alert/load/M-{name}")).len()
+    };
+    let thousandths = |view: &str, column: &str, entity: &str| {
+        count(&data, &format!("SELECT CAST(ROUND(1000 * SUM({column})) AS INTEGER) FROM {view} WHERE entity = '{entity}'"))
+    };
+    let made_with = |entity: &str| (thousandths("carbon", "kg_co2e", entity), thousandths("cost", "cny", entity));
+
+    // Files outside of the folder, seen without a signal.
+    write_sets(folder.path(), "0.6", "2.0");
+    until(SOON, "the changed sets are taken over", || (told(TAKEN) == 1).then_some(()));
+    assert_eq!(hour("a", "2026-01-05", 0, 50), 0);
+    assert_eq!(made_with("E-a"), (6_000, 20_000));
+
+    // Faults: told with file and line, and the old ones hold.
+    write_sets(folder.path(), "\"much\"", "9.0");
+    std::fs::write(zone.join("alerts.toml"), alerts(30).replace("warning", "frightening")).unwrap();
+    collector.hang_up();
+    until(SOON, "both faults are told", || (0 < told("factors.toml:9") && 0 < told("alerts.toml:5")).then_some(()));
+    assert_eq!((0 < told(KEPT), told(TAKEN)), (true, 1));
+    assert_eq!(hour("a", "2026-01-06", 10, 90), 0, "90 kW are above the faulty file's limit and below the old one's");
+    assert_eq!(hour("a", "2026-01-07", 20, 150), 1);
+    assert_eq!(made_with("E-a"), (18_000, 60_000));
+
+    // Mended: a year and a day without figures take the new ones; this year keeps what it began with.
+    write_sets(folder.path(), "0.7", "3.0");
+    std::fs::write(zone.join("alerts.toml"), alerts(30)).unwrap();
+    collector.hang_up();
+    until(SOON, "the mended sets are taken over", || (told(TAKEN) == 2).then_some(()));
+    assert_eq!(hour("b", "2027-01-05", 0, 50), 1);
+    assert_eq!(made_with("E-b"), (7_000, 30_000));
+    assert_eq!(made_with("E-a"), (18_000, 60_000));
+    collector.stop();
 }

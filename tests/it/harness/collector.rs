@@ -75,10 +75,11 @@ impl Collector {
         self.process.kill_9();
     }
 
-    /// SIGTERM; ends with 0 after a last commit.
-    pub fn stop(mut self) {
+    /// SIGTERM; ends with 0 after a last commit. Gives all that was logged.
+    pub fn stop(mut self) -> String {
         self.process.signal("TERM");
         assert_eq!(self.ends(SOON), 0, "{}", self.stderr());
+        self.stderr()
     }
 
     /// Resident memory in KiB, as the kernel says.

@@ -71,6 +71,10 @@ impl Influxd {
         self.process.take().unwrap().kill_9();
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

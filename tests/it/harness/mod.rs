@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod mosquitto;
 pub mod office;
 pub mod plant;
+pub mod proxy;
 pub mod publisher;
 pub mod zone;
 
