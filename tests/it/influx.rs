@@ -269,6 +269,8 @@ fn an_outbox_that_is_turned_on_later_gets_the_whole_ledger() {
     assert_holds_the_ledger(&server, &data);
     assert_holds_the_readings(&server, &data);
     assert_holds_the_alerts(&server, &data);
+    assert_holds_the_commands(&server, &data);
+    assert_holds_the_costs(&server, &data);
 }
 
 #[test]
