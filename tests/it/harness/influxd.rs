@@ -126,6 +126,11 @@ impl Influxd {
         all
     }
 
+    /// All values of a text field, as [`values`](Self::values).
+    pub fn texts(&self, measurement: &str, field: &str, tags: &[&str]) -> BTreeMap<(Vec<String>, i64), String> {
+        self.fields(measurement, field, tags, str::to_owned)
+    }
+
     /// A token that may read the bucket and nothing else.
     pub fn reading_token(&self) -> String {
         let bucket = self.bucket();
