@@ -15,6 +15,8 @@ use crate::store::{Store, StoreError};
 /// Kinds of requests.
 pub const BASELINE: &str = "baseline";
 pub const ADJUSTMENT: &str = "adjustment";
+/// Not of savings, but as short: what `InfluxDB` refused for good goes once more, see [`Store::resend_letters`].
+pub const RESEND: &str = "resend";
 
 /// The book of a carrier that can have baselines.
 #[must_use]
@@ -96,6 +98,7 @@ pub fn keep(store: &Store, kind: &str, arguments: &str) -> Result<Option<Result<
     let kept = match kind {
         BASELINE => keep_baseline(store, arguments)?,
         ADJUSTMENT => keep_adjustment(store, arguments)?,
+        RESEND => Ok(store.resend_letters()?),
         _ => return Ok(None),
     };
     Ok(Some(kept))

@@ -1,12 +1,14 @@
 //! What the command line says to `InfluxDB`: flags, proof of a connection, buckets, questions in Flux.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{CliError, output};
+use super::{CliError, asked, output};
+use crate::claiming;
 use crate::config::influx::Influx;
 use crate::config::settings::Settings;
 use crate::influx::{InfluxError, Server};
+use crate::store;
 
 /// The token comes from the environment (`INFLUX_TOKEN`) or a file.
 #[derive(clap::Args)]
@@ -64,6 +66,12 @@ enum Command {
         #[command(flatten)]
         services: Services,
     },
+    /// Send once more what the server refused for good, as the ledger holds it now: when the cause is mended, such as a bucket that was missing.
+    Resend {
+        /// The folder of the ledger.
+        #[arg(long, value_name = "DIR", default_value = super::DATA_DEFAULT)]
+        data: PathBuf,
+    },
 }
 
 const HOUR_S: u64 = 3600;
@@ -92,7 +100,16 @@ pub fn execute(arguments: Arguments) -> Result<(), CliError> {
             let told = on_server(&services, async |server| server.create_bucket(retention.as_secs()).await)?;
             Ok(output::line(&told)?)
         }
+        Command::Resend { data } => Ok(output::line(&resend(&data)?)?),
     }
+}
+
+/// By the collector that runs, or the next one.
+fn resend(data: &Path) -> Result<String, CliError> {
+    let sql = "SELECT COUNT(*), COALESCE(SUM(lines), 0) FROM outbox_letter";
+    let (letters, lines): (i64, i64) = store::open_to_read(data)?.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    asked::keep(data, claiming::RESEND, &[String::new()])?;
+    Ok(format!("{letters} dead letters of {lines} lines go once more with a collector that writes to InfluxDB"))
 }
 
 /// Proves the server, its organisation, bucket and token; gives what is to be said of it.

@@ -1,6 +1,6 @@
 //! Settings of the outbox to `InfluxDB` 2, and other secrets from files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A server of `InfluxDB` 2 and what of it is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,10 @@ pub struct Influx {
     pub org: String,
     pub bucket: String,
     pub token: Secret,
+    /// Where the token came from, if not from the environment: it may be read again.
+    pub token_file: Option<PathBuf>,
+    /// Seconds that a write may take before it is tried again.
+    pub request_s: u16,
     /// Seconds that a point may wait before a warning is logged.
     pub delay_warn_s: u16,
 }

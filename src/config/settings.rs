@@ -18,7 +18,7 @@ use super::toml_table::{TomlFile, line_of_key};
 use crate::domain::keep::{History, KEPT_DAYS_MIN, Keep};
 
 const DEFAULTS: &str = include_str!("../../config/nengtan.toml");
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 27] = [
     "zone",
     "data",
     "broker.url",
@@ -41,6 +41,7 @@ const KEYS: [&str; 26] = [
     "influx.org",
     "influx.bucket",
     "influx.token_file",
+    "influx.request_s",
     "influx.delay_warn_s",
     "http.listen",
     "log.level",
@@ -253,17 +254,19 @@ impl Reader {
 
     /// None where no server is named, or what is said of it is at fault.
     fn influx(&mut self) -> Option<Influx> {
-        let delay_warn_s = self.number("influx.delay_warn_s", 1, u16::MAX);
+        let times = self.number("influx.request_s", 1, 3_600).zip(self.number("influx.delay_warn_s", 1, u16::MAX));
         let url = self.text("influx.url").filter(|url| !url.is_empty())?;
         let url = web_address(&url).or_else(|| self.refuse("influx.url", "http://host:port or https://host", "correct it"));
         let (org, bucket) = (self.needed_text("influx.org"), self.needed_text("influx.bucket"));
         let from_environment = self.token.take().filter(|token| !token.trim().is_empty());
+        let token_file = self.text("influx.token_file").filter(|file| !file.is_empty() && from_environment.is_none()).map(PathBuf::from);
         let token = from_environment.map(|token| Secret::new(token.trim().to_owned())).or_else(|| self.secret_file("influx.token_file"));
         let token = token.or_else(|| {
             let remedy = "set INFLUX_TOKEN, or name a file with the token";
             self.refuse("influx.token_file", "a token for the server of influx.url", remedy)
         });
-        Some(Influx { url: url?, org: org?, bucket: bucket?, token: token?, delay_warn_s: delay_warn_s? })
+        let (request_s, delay_warn_s) = times?;
+        Some(Influx { url: url?, org: org?, bucket: bucket?, token: token?, token_file, request_s, delay_warn_s })
     }
 
     fn http(&mut self) -> Option<SocketAddr> {
@@ -378,11 +381,12 @@ mod tests {
     fn a_named_influxdb_needs_organisation_bucket_and_a_token_from_environment_or_file() {
         let named = "[influx]\nurl = \"http://i:8086/\"\norg = \"o\"\nbucket = \"b\"\n";
         let influx = load(named, &[("INFLUX_TOKEN", " secret ")], &[]).unwrap().influx.unwrap();
-        assert_eq!((influx.target().as_str(), influx.token.expose(), influx.delay_warn_s), ("http://i:8086 o b", "secret", 300));
+        assert_eq!((influx.target().as_str(), influx.token.expose(), influx.token_file), ("http://i:8086 o b", "secret", None));
+        assert_eq!((influx.request_s, influx.delay_warn_s), (30, 300));
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "from-file\n").unwrap();
         let influx = load(named, &[("NENGTAN__INFLUX__TOKEN_FILE", file.path().to_str().unwrap())], &[]).unwrap().influx.unwrap();
-        assert_eq!(influx.token.expose(), "from-file");
+        assert_eq!((influx.token.expose(), influx.token_file.as_deref()), ("from-file", Some(file.path())));
         let faults = load("[influx]\nurl = \"i\"\n[http]\nlisten = \"9464\"\n[log]\nformat = \"xml\"\n", &[], &[]).unwrap_err();
         let mut keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
         keys.sort_unstable();

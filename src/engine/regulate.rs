@@ -12,11 +12,11 @@ use crate::domain::channel::Carrier;
 use crate::domain::tariff::Band;
 use crate::domain::units::{HOUR_MS, MINUTE_MS, Millis, SECOND_MS};
 use crate::domain::zone::ClockMode;
-use crate::lines::Field;
 use crate::regulation::desk::{self, Asker, HOLD_HOURS_MAX, Move, Order, Place, Reply, Stage, UNANSWERED_MS};
 use crate::regulation::guard;
 use crate::regulation::rules::{self, Situation};
 use crate::store::batch::Batch;
+use crate::store::outbox::command_point;
 use crate::store::regulation::Kept;
 use crate::store::{Store, StoreError};
 use crate::wire::assets::{self, Heard, Outcome};
@@ -211,13 +211,7 @@ impl Engine {
         for Move { asset, order, .. } in moves.iter().filter(|_| self.store.feeds_outbox()) {
             let Some(order) = order else { continue };
             let action = if order.value.is_some() { "set" } else { "release" };
-            let fields = [
-                ("action", Field::Text(action)),
-                ("outcome", Field::Text(order.stage.as_str())),
-                // A field that is not a number is left out.
-                ("value", Field::Number(order.value.unwrap_or(f64::NAN))),
-            ];
-            points.lines.point("command", &[("zone", self.zone.id()), ("asset", asset)], &fields, order.from);
+            command_point(&mut points.lines, (self.zone.id(), asset), (action, order.stage.as_str(), order.value), order.from);
         }
         changed.sort_unstable();
         changed.dedup();

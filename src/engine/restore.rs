@@ -102,7 +102,7 @@ impl Engine {
             planning: super::planning::Planning::default(),
             told: false,
             outbox_held_since: None,
-            batch: Batch::default(),
+            batch: Batch { wall, ..Batch::default() },
             effects: Effects::default(),
             changes: Changes::default(),
             rejected: Vec::new(),

@@ -26,7 +26,7 @@ impl Server {
             Err(WriteError::Later(detail) | WriteError::TooLarge(detail)) => {
                 return Err(InfluxError::Unreachable { url: url.clone(), detail });
             }
-            Err(WriteError::Refused { status, detail } | WriteError::Forbidden { status, detail }) => {
+            Err(WriteError::Refused { status, detail, .. } | WriteError::Forbidden { status, detail }) => {
                 return Err(InfluxError::Answer { url: url.clone(), status, detail, remedy: TOKEN_REMEDY });
             }
         }

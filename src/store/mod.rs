@@ -26,6 +26,7 @@ pub mod restore;
 pub mod retention;
 pub mod savings;
 pub mod scale;
+pub mod sending;
 mod series;
 mod tree;
 mod unpacked;

@@ -74,7 +74,7 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         accounts::replace_shares(&transaction, shares, batch.recorded)?;
         if let Some(feed) = &mut self.feed {
-            feed.keep_all_hours(&transaction)?;
+            feed.keep_all_hours(&transaction, batch.wall)?;
         }
         transaction.execute("DELETE FROM rollup_row WHERE ts >= ?1", [from.0])?;
         transaction.execute("DELETE FROM cost_row WHERE ts >= ?1", [from.0])?;
@@ -92,7 +92,7 @@ impl Store {
         accounts::costs(&transaction, batch)?;
         rollups(&transaction, batch, calendar)?;
         if let Some(feed) = &mut self.feed {
-            feed.keep_all_hours(&transaction)?;
+            feed.keep_all_hours(&transaction, batch.wall)?;
         }
         transaction.commit()?;
         batch.clear();

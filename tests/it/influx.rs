@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::harness::collector::Collector;
 use crate::harness::influxd::{BUCKET, Influxd, TOKEN};
-use crate::harness::ledger::{query, show};
+use crate::harness::ledger::{Row, query, show};
 use crate::harness::mosquitto::Mosquitto;
 use crate::harness::office::{Office, add_water_meter, in_order_with_water, open, play, unsaved_litres, unsaved_wh, write_zone};
 use crate::harness::{LONG, SOON, folder, nengtan, path, repository, run, text, until};
@@ -15,7 +15,7 @@ fn ledger_hours(data: &Path, amount: &str) -> BTreeMap<(Vec<String>, i64), i64> 
     let sql = format!(
         "SELECT e.entity, c.carrier, r.ts, r.{amount} AS amount FROM rollup_row r JOIN entity_row e ON e.id = r.entity JOIN carrier_row c ON c.id = r.carrier WHERE level = 1"
     );
-    let name = |row: &crate::harness::ledger::Row, column: &str| row[column].as_str().unwrap().to_owned();
+    let name = |row: &Row, column: &str| row[column].as_str().unwrap().to_owned();
     let rows = query(data, &sql);
     rows.iter()
         .map(|row| ((vec![name(row, "entity"), name(row, "carrier")], row["ts"].as_i64().unwrap()), row["amount"].as_i64().unwrap()))
@@ -87,25 +87,68 @@ fn assert_holds_the_readings(server: &Influxd, data: &Path) {
     }
 }
 
-fn assert_holds_the_alerts(server: &Influxd, data: &Path) {
-    let fields = server.values("alert", "limit", &["rule", "subject", "severity"]);
-    let rows = query(data, "SELECT rule, subject, raised FROM alert_row");
-    for row in &rows {
-        let (rule, subject) = (row["rule"].as_str().unwrap(), row["subject"].as_str().unwrap());
-        let found = fields.keys().any(|(tags, at)| tags[0] == rule && tags[1] == subject && Some(*at) == row["raised"].as_i64());
-        assert!(found, "{rule} {subject}");
-    }
-    assert!(!rows.is_empty());
+/// Rows of a statement as what a field of them is there, by tags and time.
+fn by_tags<T>(rows: &[Row], tags: &[&str], field: impl Fn(&Row) -> Option<T>) -> BTreeMap<(Vec<String>, i64), T> {
+    let tag = |row: &Row, tag: &&str| row[*tag].as_str().map_or_else(|| row[*tag].to_string(), str::to_owned);
+    let key = |row: &Row| (tags.iter().map(|name| tag(row, name)).collect(), row["ts"].as_i64().unwrap());
+    rows.iter().filter_map(|row| Some((key(row), field(row)?))).collect()
 }
 
-/// Every set point that was sent, at the time of its decision.
+/// Every field of a view's rows; what the view does not have is 0 there.
+fn assert_holds_the_view(server: &Influxd, data: &Path, view: &str, tags: &[&str], (numbers, texts): (&[&str], &[&str])) {
+    let rows = query(data, &format!("SELECT * FROM {view}"));
+    assert!(!rows.is_empty(), "{view}");
+    for field in numbers {
+        let (there, here) = (server.values(view, field, tags), by_tags(&rows, tags, |row| row[*field].as_f64()));
+        let near = |there: f64, here: f64| (there - here).abs() <= 1e-9 * here.abs().max(1.0);
+        let differs = here.iter().find(|(key, value)| !there.get(*key).is_some_and(|there| near(*there, **value)));
+        assert_eq!(differs.map(|differs| (differs, there.get(differs.0))), None, "{view}.{field}");
+        let untold = there.iter().find(|(key, value)| **value != 0.0 && !here.contains_key(*key));
+        assert_eq!(untold, None, "{view}.{field}");
+    }
+    for field in texts {
+        let (there, here) = (server.texts(view, field, tags), by_tags(&rows, tags, |row| Some(row[*field].as_str()?.to_owned())));
+        let differs = here.iter().find(|(key, text)| there.get(*key) != Some(text));
+        assert_eq!(differs, None, "{view}.{field}");
+    }
+}
+
+fn assert_holds_the_views(server: &Influxd, data: &Path) {
+    for view in ["energy", "energy_part"] {
+        let numbers = ["quantity", "kwh", "tce_calorific", "tce_primary", "measured_share"];
+        assert_holds_the_view(server, data, view, &["entity", "carrier"], (&numbers, &[]));
+    }
+    for view in ["carbon", "carbon_part"] {
+        assert_holds_the_view(server, data, view, &["entity", "carrier", "scope", "method"], (&["kg_co2e"], &["factor_tier"]));
+    }
+}
+
+/// Each change of every alert, and nothing else.
+fn assert_holds_the_alerts(server: &Influxd, data: &Path) {
+    let tags = ["rule", "subject", "severity"];
+    let raised = query(data, "SELECT rule, subject, severity, raised AS ts, value, \"limit\" FROM alert_row");
+    let cleared = query(data, "SELECT rule, subject, severity, cleared AS ts FROM alert_row WHERE cleared IS NOT NULL");
+    assert!(!cleared.is_empty() && cleared.len() <= raised.len());
+    let mut states = by_tags(&raised, &tags, |_| Some("firing".to_owned()));
+    states.extend(by_tags(&cleared, &tags, |_| Some("cleared".to_owned())));
+    assert_eq!(server.texts("alert", "state", &tags), states);
+    for field in ["value", "limit"] {
+        let there = server.values("alert", field, &tags);
+        let here = by_tags(&raised, &tags, |row| row[field].as_f64());
+        let differs = here.iter().find(|(key, value)| there.get(*key) != Some(value));
+        assert_eq!(differs.map(|differs| (differs, there.get(differs.0))), None, "{field}");
+    }
+}
+
+/// Every command, at the time of its decision, with what became of it.
 fn assert_holds_the_commands(server: &Influxd, data: &Path) {
-    let there = server.values("command", "value", &["asset"]);
-    let rows = query(data, "SELECT asset, ts, value FROM command WHERE action = 'set'");
-    let key = |row: &crate::harness::ledger::Row| (vec![row["asset"].as_str().unwrap().to_owned()], row["ts"].as_i64().unwrap());
-    let here: BTreeMap<_, f64> = rows.iter().map(|row| (key(row), row["value"].as_f64().unwrap())).collect();
-    assert!(here.len() > 50, "{} commands", here.len());
-    assert_eq!(there, here);
+    let rows = query(data, "SELECT asset, ts, action, value, outcome FROM command");
+    let values = by_tags(&rows, &["asset"], |row| row["value"].as_f64());
+    assert!(50 < values.len() && values.len() < rows.len(), "{} of {} commands have a set point", values.len(), rows.len());
+    assert_eq!(server.values("command", "value", &["asset"]), values);
+    for field in ["action", "outcome"] {
+        assert_eq!(server.texts("command", field, &["asset"]), by_tags(&rows, &["asset"], |row| Some(row[field].as_str()?.to_owned())));
+    }
 }
 
 type Bands = BTreeMap<Vec<String>, f64>;
@@ -117,7 +160,7 @@ fn assert_holds_the_costs(server: &Influxd, data: &Path) -> Bands {
         *there.entry(tags).or_default() += cny;
     }
     let bill = show(data, &["cost"]);
-    let tags = |row: &crate::harness::ledger::Row| ["entity", "carrier", "band"].map(|tag| row[tag].as_str().unwrap().to_owned()).to_vec();
+    let tags = |row: &Row| ["entity", "carrier", "band"].map(|tag| row[tag].as_str().unwrap().to_owned()).to_vec();
     let here: Bands = bill.iter().filter_map(|row| Some((tags(row), row["cny"].as_f64()?))).collect();
     assert!(here.len() > 50, "{} bills", here.len());
     for (tags, cny) in &here {
@@ -129,8 +172,12 @@ fn assert_holds_the_costs(server: &Influxd, data: &Path) -> Bands {
     here
 }
 
-/// Restates with a tariff whose winter peak lies elsewhere: costs change their bands.
-fn restate_with_other_hours(folder: &Path, data: &Path, (peak, sharp): (&str, &str)) {
+fn carbon_kg(data: &Path) -> f64 {
+    query(data, "SELECT SUM(kg_co2e) AS kg FROM carbon")[0]["kg"].as_f64().unwrap()
+}
+
+/// Restates with a tariff whose winter peak lies elsewhere, and another grid factor: costs change their bands, and electricity its carbon.
+fn restate_with_other_rules(folder: &Path, data: &Path, (peak, sharp): (&str, &str), factor: &str) {
     let zone = folder.join("zone");
     std::fs::create_dir_all(&zone).unwrap();
     for file in std::fs::read_dir(repository("config/zones/qingdao-hightech")).unwrap() {
@@ -147,7 +194,14 @@ fn restate_with_other_hours(folder: &Path, data: &Path, (peak, sharp): (&str, &s
     std::fs::write(zone.join("other.toml"), other).unwrap();
     let profile = std::fs::read_to_string(zone.join("zone.toml")).unwrap();
     assert!(profile.contains("cn-sd-industry"));
-    std::fs::write(zone.join("zone.toml"), profile.replace("cn-sd-industry", "other.toml")).unwrap();
+    let published = ["cn", "cn-fuels", "cn-coal", "cn-targets", "gwp"]
+        .map(|name| std::fs::read_to_string(repository(&format!("config/factors/{name}.toml"))).unwrap())
+        .join("\n");
+    let factors = published.replace("CN-SD = 0.6191", &format!("CN-SD = {factor}"));
+    assert!(factors != published && profile.contains("factors = \"cn\""));
+    std::fs::write(zone.join("other-factors.toml"), factors).unwrap();
+    let profile = profile.replace("cn-sd-industry", "other.toml").replace("factors = \"cn\"", "factors = \"other-factors.toml\"");
+    std::fs::write(zone.join("zone.toml"), profile).unwrap();
     let done = run(&["restate", "--from", "2026-01-01", "--zone", path(&zone), "--data", path(data)]);
     assert!(done.status.success(), "{}", text(&done.stderr));
 }
@@ -162,7 +216,8 @@ fn after_a_harsh_demo_influxdb_holds_what_the_ledger_holds() {
     assert_holds_the_readings(&server, &data);
     assert_holds_the_alerts(&server, &data);
     assert_holds_the_commands(&server, &data);
-    let mut before = assert_holds_the_costs(&server, &data);
+    assert_holds_the_views(&server, &data);
+    let mut before = (assert_holds_the_costs(&server, &data), carbon_kg(&data));
     let waits = query(
         &data,
         "SELECT (SELECT COUNT(*) FROM outbox_row) + (SELECT COUNT(*) FROM outbox_key) + (SELECT COUNT(*) FROM outbox_reading) + (SELECT COUNT(*) FROM outbox_letter) AS n",
@@ -170,12 +225,15 @@ fn after_a_harsh_demo_influxdb_holds_what_the_ledger_holds() {
     assert_eq!(waits[0]["n"], 0, "nothing waits and nothing was refused");
     assert_the_questions_are_answered(&server, &data);
     // Both at one time of the clock, and the first is sent before the second: what held in between has left no trace but there.
-    for hours in [("06:00-09:00", "06:30-07:00"), ("07:00-08:00", "07:15-07:45")] {
-        restate_with_other_hours(folder.path(), &data, hours);
+    for (hours, factor) in [(("06:00-09:00", "06:30-07:00"), "0.5"), (("07:00-08:00", "07:15-07:45"), "0.7")] {
+        restate_with_other_rules(folder.path(), &data, hours, factor);
         // Its last day is over: it only sends.
         server.told(&["demo", "--resume", "--speed", "max", "--data", path(&data)]);
-        let after = assert_holds_the_costs(&server, &data);
-        assert_ne!(after, before, "the bands are others now");
+        let after = (assert_holds_the_costs(&server, &data), carbon_kg(&data));
+        assert_ne!(after.0, before.0, "the bands are others now");
+        assert!((after.1 - before.1).abs() > 0.1 * before.1, "{} kg after {} kg", after.1, before.1);
+        assert_holds_the_ledger(&server, &data);
+        assert_holds_the_views(&server, &data);
         before = after;
     }
 }
@@ -227,6 +285,20 @@ fn savings_reach_influxdb_and_follow_what_is_excluded() {
         (values.len() == REPORTED_HOURS && values.values().filter(|m3| **m3 == 0.0).count() == 48).then_some(())
     });
     collector.stop();
+    let numbers = [
+        "baseline_kwh",
+        "metered_kwh",
+        "saved_kwh",
+        "saved_kg_co2e",
+        "low_kwh",
+        "high_kwh",
+        "baseline_m3",
+        "metered_m3",
+        "saved_m3",
+        "low_m3",
+        "high_m3",
+    ];
+    assert_holds_the_view(&server, &data, "saving", &["entity", "carrier"], (&numbers, &[]));
 }
 
 /// `query --flux` gives what the embedded store gives, in each format.
@@ -269,6 +341,9 @@ fn an_outbox_that_is_turned_on_later_gets_the_whole_ledger() {
     assert_holds_the_ledger(&server, &data);
     assert_holds_the_readings(&server, &data);
     assert_holds_the_alerts(&server, &data);
+    assert_holds_the_commands(&server, &data);
+    assert_holds_the_views(&server, &data);
+    assert_holds_the_costs(&server, &data);
 }
 
 #[test]

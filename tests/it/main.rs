@@ -40,6 +40,7 @@ mod parts;
 mod planning;
 mod rank;
 mod readers;
+mod refused;
 mod register_cases;
 mod regulation;
 mod reload;

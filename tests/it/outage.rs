@@ -1,97 +1,15 @@
-//! `InfluxDB` that is away, dies in the middle, or answers badly; a collector that dies at the worst moment: nothing is lost, nothing doubled.
+//! `InfluxDB` that is away, dies in the middle, or is silent; a collector that dies at the worst moment: nothing is lost, nothing doubled.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
-use crate::harness::collector::Collector;
-use crate::harness::influxd::{Influxd, TOKEN};
+use crate::harness::copy::{Proxy, Scene, Stub, WAITING, kwh, letters, minutes, reading_minutes, readings};
+use crate::harness::influxd::{BUCKET, Influxd, TOKEN};
 use crate::harness::ledger::{count, query, stored};
-use crate::harness::mosquitto::Mosquitto;
-use crate::harness::publisher::Publisher;
-use crate::harness::zone::{self, ZONE, at, meter, reading, telemetry};
-use crate::harness::{SOON, folder, repository, until};
-use crate::operations::{assert_named_by_base_units, get, metric};
+use crate::harness::zone::{at, reading, telemetry};
+use crate::harness::{SOON, until};
+use crate::operations::{get, metric};
 
-const WAITING: &str =
-    "SELECT (SELECT COUNT(*) FROM outbox_row) + (SELECT COUNT(*) FROM outbox_key) + (SELECT COUNT(*) FROM outbox_reading)";
-const ALERTS: &str = "[[threshold]]\nrule = \"load\"\nname_en = \"Load high\"\nname_zh = \"负载过高\"\nseverity = \"warning\"\non = \"gauge\"\nitem = \"active_power_kw\"\nraise_above = 100.0\nclear_below = 80.0\nhold_s = 0\n";
-
-struct Scene {
-    folder: tempfile::TempDir,
-    broker: Mosquitto,
-    gateway: Publisher,
-    url: String,
-    collector: Option<Collector>,
-}
-
-impl Scene {
-    /// A collector that writes to `url`.
-    fn set(url: &str) -> Scene {
-        let folder = folder();
-        zone::write(folder.path(), &[meter("a")], ALERTS);
-        let broker = Mosquitto::start();
-        let gateway = Publisher::connect(broker.port(), ZONE);
-        let mut scene = Scene { folder, broker, gateway, url: url.to_owned(), collector: None };
-        scene.start();
-        scene.gateway.clock(&at(0));
-        scene
-    }
-
-    fn start(&mut self) {
-        let flags = ["--influx", &self.url, "--org", "zone", "--bucket", "energy", "--http", "127.0.0.1:0"];
-        let folder = self.folder.path();
-        // A point that waits longer than a second is late.
-        let environment = [("INFLUX_TOKEN", TOKEN), ("NENGTAN__INFLUX__DELAY_WARN_S", "1")];
-        let collector = Collector::spawn_with(&folder.join("zone"), &self.data(), &self.broker.url(), &flags, &environment);
-        collector.await_ready();
-        self.collector = Some(collector);
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// One reading a minute: 60 kWh an hour.
-    fn load(&mut self, minutes: std::ops::Range<u32>) {
-        for minute in minutes {
-            self.gateway.publish(&telemetry("GW-1"), reading("a", minute, minute + 1, minute));
-            self.gateway.clock(&at(minute));
-        }
-    }
-
-    fn await_empty(&self) {
-        until(SOON, "all is delivered", || stored(&self.data(), WAITING).filter(|waiting| *waiting == 0));
-    }
-
-    /// Where metrics are served.
-    fn address(&self) -> String {
-        let log = self.log();
-        log.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
-    }
-
-    fn log(&self) -> String {
-        self.collector.as_ref().unwrap().stderr()
-    }
-}
-
-/// Minutes and kWh of the readings in `InfluxDB`.
-fn readings(server: &Influxd) -> Vec<(i64, f64)> {
-    let values = server.values("reading", "active_energy_import_kwh", &["meter"]);
-    // 2026-01-05 00:00 +08:00.
-    values.iter().map(|((_, ms), value)| ((ms - 1_767_542_400_000) / 60_000, *value)).collect()
-}
-
-fn kwh(server: &Influxd) -> f64 {
-    server.values("energy", "kwh", &["entity"]).iter().filter(|((tags, _), _)| tags[0] == "E-a").map(|(_, kwh)| kwh).sum()
-}
-
-fn minutes(range: std::ops::Range<u32>) -> Vec<(i64, f64)> {
-    range.map(|minute| (i64::from(minute), f64::from(minute))).collect()
-}
+const ROWS: &str = "SELECT COUNT(*) FROM outbox_row";
 
 #[test]
 fn a_server_that_is_down_and_killed_and_a_collector_that_is_killed_lose_and_double_nothing() {
@@ -167,78 +85,8 @@ fn a_correction_overwrites_and_an_hour_that_is_gone_becomes_0() {
     scene.collector.take().unwrap().stop();
 }
 
-/// Answers like no real server can be made to: each write gets what `script` says of its number and body. A body is taken when the answer is 204.
-struct Stub {
-    url: String,
-    taken: Arc<Mutex<Vec<String>>>,
-}
-
-/// Status, or none for silence.
-type Script = fn(usize, &str) -> Option<u16>;
-
-impl Stub {
-    fn start(script: Script) -> Stub {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let taken = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&taken);
-        std::thread::spawn(move || {
-            for (number, stream) in listener.incoming().enumerate() {
-                serve(stream.unwrap(), number, script, &kept);
-            }
-        });
-        Stub { url, taken }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.taken.lock().unwrap().iter().flat_map(|body| body.lines().map(str::to_owned)).collect()
-    }
-}
-
-fn serve(mut stream: TcpStream, number: usize, script: Script, taken: &Mutex<Vec<String>>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let (mut length, mut line) = (0, String::new());
-    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        line.clear();
-    }
-    let mut body = vec![0; length];
-    // A collector that is killed takes its connection along.
-    if reader.read_exact(&mut body).is_err() {
-        return;
-    }
-    let body = String::from_utf8(body).unwrap();
-    let Some(status) = script(number, &body) else { return };
-    if status == 204 {
-        taken.lock().unwrap().push(body);
-    }
-    let message = r#"{"code":"told","message":"the stub says no"}"#;
-    let message = if status == 204 { "" } else { message };
-    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{message}", message.len());
-    // As above.
-    let _gone = stream.write_all(answer.as_bytes());
-}
-
-fn letters(scene: &Scene) -> Vec<(i64, String, i64)> {
-    let rows = query(&scene.data(), "SELECT status, detail, lines FROM outbox_letter ORDER BY id");
-    rows.iter()
-        .map(|row| (row["status"].as_i64().unwrap(), row["detail"].as_str().unwrap().to_owned(), row["lines"].as_i64().unwrap()))
-        .collect()
-}
-
-fn reading_minutes(lines: &[String]) -> BTreeMap<i64, usize> {
-    let mut seen = BTreeMap::new();
-    for line in lines.iter().filter(|line| line.starts_with("reading,")) {
-        let ms: i64 = line.rsplit(' ').next().unwrap().parse().unwrap();
-        *seen.entry((ms - 1_767_542_400_000) / 60_000).or_default() += 1;
-    }
-    seen
-}
-
 /// What a server does that waiting mends: all arrives, once each.
-fn check_waiting(script: Script) {
+fn check_waiting(script: impl Fn(usize, &str) -> Option<u16> + Send + 'static) {
     let stub = Stub::start(script);
     let mut scene = Scene::set(&stub.url);
     scene.load(0..20);
@@ -260,48 +108,37 @@ fn answers_429_503_and_none_at_all_are_waited_out() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_split_until_it_fits() {
-    check_waiting(|_, body| Some(if body.lines().count() > 3 { 413 } else { 204 }));
-}
-
-#[test]
-fn a_line_that_is_refused_for_good_becomes_a_dead_letter_and_its_neighbours_arrive() {
-    // Minute 7, whatever else is in the body.
-    let stub = Stub::start(|_, body| Some(if body.contains("=7 1767542820000") { 400 } else { 204 }));
-    let mut scene = Scene::set(&stub.url);
+fn an_answer_that_never_comes_is_waited_for_no_longer_than_is_set() {
+    let stub = Stub::start(|number, _| (number > 0).then_some(204));
+    let mut scene = Scene::with(&stub.url, BUCKET, &[("INFLUX_TOKEN", TOKEN), ("NENGTAN__INFLUX__REQUEST_S", "1")]);
     scene.load(0..20);
     scene.await_empty();
-    let minutes: Vec<i64> = reading_minutes(&stub.lines()).into_keys().collect();
-    assert_eq!(minutes, (0..20).filter(|minute| *minute != 7).collect::<Vec<_>>());
-    assert_eq!(letters(&scene), [(400, "the stub says no".to_owned(), 1)]);
-    assert!(scene.log().contains("kept as a dead letter"), "{}", scene.log());
-    // With one reading refused, too, the collector has shown everything that the rules for Prometheus look at.
-    scene.gateway.publish(&telemetry("GW-1"), "{");
-    scene.gateway.clock(&at(20));
-    let metrics = get(&scene.address(), "/metrics").1;
-    assert_named_by_base_units(&metrics);
-    let rules = std::fs::read_to_string(repository("deploy/prometheus/nengtan.rules.yml")).unwrap();
-    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr:"));
-    let names: Vec<&str> =
-        expressions.flat_map(|line| line.split(|letter| !is_name(letter))).filter(|word| word.starts_with("nengtan_")).collect();
-    assert!(4 <= names.len(), "{names:?}");
-    for name in names {
-        assert!(metrics.lines().any(|line| line.split(['{', ' ']).next() == Some(name)), "{name} is in the rules and not in: {metrics}");
-    }
+    assert!(scene.log().contains("timed out"), "{}", scene.log());
+    let seen = reading_minutes(&stub.lines());
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..20).map(|minute| (minute, 1)).collect::<Vec<_>>());
+    assert_eq!(letters(&scene), []);
     scene.collector.take().unwrap().stop();
 }
 
 #[test]
-fn a_refused_token_holds_all_lines_and_raises_an_alert() {
-    let stub = Stub::start(|_, _| Some(401));
+fn a_body_has_5000_lines_at_most_and_a_few_lines_do_not_wait_for_more() {
+    static AWAY: AtomicBool = AtomicBool::new(true);
+    let stub = Stub::start(|_, _| Some(if AWAY.load(Ordering::Relaxed) { 503 } else { 204 }));
     let mut scene = Scene::set(&stub.url);
-    scene.load(0..20);
-    until(SOON, "the alert is raised", || scene.log().contains("alert=influx-refused state=firing").then_some(()));
-    assert!(0 < count(&scene.data(), WAITING));
-    assert_eq!((letters(&scene), stub.lines().len()), (Vec::new(), 0));
-    let (status, told) = get(&scene.address(), "/readyz");
-    assert!(status == 200 && told.contains("InfluxDB refuses the token: 401: the stub says no"), "{status} {told}");
+    scene.gateway.clock(&at(5_999));
+    let messages = (0..6_000).map(|minute| (telemetry("GW-1"), reading("a", minute, minute + 1, minute).into_bytes()));
+    assert_eq!(scene.gateway.publish_all(messages), 0);
+    scene.gateway.clock(&at(6_000));
+    AWAY.store(false, Ordering::Relaxed);
+    scene.await_empty();
+    let sizes = || -> Vec<usize> { stub.taken.lock().unwrap().iter().map(|body| body.lines().count()).collect() };
+    assert_eq!(sizes().into_iter().max(), Some(5_000), "{:?}", sizes());
+    assert!(reading_minutes(&stub.lines()).into_keys().eq(0..6_000));
+    let before = sizes().len();
+    scene.load(6_001..6_002);
+    scene.await_empty();
+    assert!(sizes()[before..].iter().all(|lines| *lines < 20), "{:?}", sizes());
+    assert!(reading_minutes(&stub.lines()).contains_key(&6_001));
     scene.collector.take().unwrap().stop();
 }
 
@@ -324,51 +161,22 @@ fn a_backlog_that_waits_too_long_is_warned_of_and_shown_until_it_is_gone() {
     until(SOON, "no cause is left", || (get(&address, "/readyz").1 == r#"{"causes":[],"ready":true}"#).then_some(()));
     until(SOON, "the end of the delay is told", || scene.log().contains("InfluxDB has caught up").then_some(()));
     until(SOON, "no delay is shown", || (shown("nengtan_influx_delay_seconds") < 1.0).then_some(()));
+    // What waits as a key only: a reading that came late, with its hour.
+    AWAY.store(true, Ordering::Relaxed);
+    scene.gateway.publish(&telemetry("GW-1"), reading("a", 7, 900, 7.5));
+    scene.gateway.clock(&at(21));
+    until(SOON, "the delay of a correction is shown", || (2.0 < shown("nengtan_influx_delay_seconds")).then_some(()));
+    assert_eq!((count(&scene.data(), ROWS), count(&scene.data(), WAITING)), (0, 2), "the moment and its hour");
     scene.collector.take().unwrap().stop();
-}
-
-/// Between collector and server: while it holds, what the server answers is swallowed.
-struct Proxy {
-    url: String,
-    holds: Arc<AtomicBool>,
-    held: Arc<AtomicBool>,
-}
-
-impl Proxy {
-    fn start(server: &str) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (holds, held) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (flags, server) = ((Arc::clone(&holds), Arc::clone(&held)), server.trim_start_matches("http://").to_owned());
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let (mut from_client, mut to_client) = (client.as_ref().unwrap().try_clone().unwrap(), client.unwrap());
-                let mut from_server = TcpStream::connect(&server).unwrap();
-                let mut to_server = from_server.try_clone().unwrap();
-                // Either side may end while bytes are on their way.
-                std::thread::spawn(move || {
-                    std::io::copy(&mut from_client, &mut to_server).and_then(|_| to_server.shutdown(Shutdown::Write))
-                });
-                let (holds, held) = flags.clone();
-                std::thread::spawn(move || {
-                    let mut bytes = [0; 4096];
-                    while let Ok(read @ 1..) = from_server.read(&mut bytes) {
-                        if holds.load(Ordering::SeqCst) {
-                            assert!(
-                                bytes.starts_with(b"HTTP/1.1 204"),
-                                "the server takes what is held: {}",
-                                String::from_utf8_lossy(&bytes)
-                            );
-                            held.store(true, Ordering::SeqCst);
-                        } else if to_client.write_all(&bytes[..read]).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        Proxy { url, holds, held }
-    }
+    // And what there was before a server: all of the ledger, for one that the last collector did not have.
+    let other = Stub::start(|_, _| Some(503));
+    scene.url.clone_from(&other.url);
+    scene.start();
+    let address = scene.address();
+    let shown = |name: &str| metric(&get(&address, "/metrics").1, name).unwrap_or_default();
+    until(SOON, "the delay of the first fill is shown", || (2.0 < shown("nengtan_influx_delay_seconds")).then_some(()));
+    assert_eq!(count(&scene.data(), ROWS), 0);
+    scene.collector.take().unwrap().stop();
 }
 
 #[test]
@@ -390,4 +198,38 @@ fn a_collector_killed_between_write_and_position_sends_the_same_points_again() {
     assert_eq!(readings(&server), minutes(0..130));
     assert!((kwh(&server) - 129.0).abs() < 1e-9, "{}", kwh(&server));
     scene.collector.take().unwrap().stop();
+}
+
+/// The server dies with a body in its hands: it has taken it and its answer never arrives, or it has got a half of it.
+fn check_killed_in_the_middle(server: &mut Influxd, trouble: fn(&Proxy) -> &AtomicBool) {
+    let proxy = Proxy::start(&server.url());
+    let mut scene = Scene::set(&proxy.url);
+    scene.load(0..70);
+    scene.await_empty();
+    trouble(&proxy).store(true, Ordering::SeqCst);
+    scene.load(70..130);
+    until(SOON, "a write is under way", || proxy.held.load(Ordering::SeqCst).then_some(()));
+    server.kill_9();
+    trouble(&proxy).store(false, Ordering::SeqCst);
+    until(SOON, "the outage is logged", || scene.log().contains("InfluxDB does not take lines").then_some(()));
+    server.start_again();
+    scene.load(130..150);
+    scene.await_empty();
+    assert_eq!(readings(server), minutes(0..150));
+    let here = query(&scene.data(), "SELECT SUM(kwh) AS kwh FROM energy WHERE entity = 'E-a'")[0]["kwh"].as_f64().unwrap();
+    assert!((here - 149.0).abs() < 1e-9 && (kwh(server) - here).abs() < 1e-9, "{} there, {here} here", kwh(server));
+    assert_eq!(letters(&scene), []);
+    scene.collector.take().unwrap().stop();
+}
+
+#[test]
+fn a_server_killed_after_it_took_a_body_and_before_its_answer_has_it_once() {
+    let Some(mut server) = Influxd::start("a_server_killed_after_it_took_a_body_and_before_its_answer_has_it_once") else { return };
+    check_killed_in_the_middle(&mut server, |proxy| &proxy.holds);
+}
+
+#[test]
+fn a_server_killed_within_a_body_gets_it_again() {
+    let Some(mut server) = Influxd::start("a_server_killed_within_a_body_gets_it_again") else { return };
+    check_killed_in_the_middle(&mut server, |proxy| &proxy.cuts);
 }

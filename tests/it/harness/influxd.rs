@@ -111,6 +111,10 @@ impl Influxd {
 
     /// All values of a field: tags as text, milliseconds, value.
     pub fn values(&self, measurement: &str, field: &str, tags: &[&str]) -> BTreeMap<(Vec<String>, i64), f64> {
+        self.fields(measurement, field, tags, |text| text.parse().unwrap())
+    }
+
+    fn fields<T>(&self, measurement: &str, field: &str, tags: &[&str], read: impl Fn(&str) -> T) -> BTreeMap<(Vec<String>, i64), T> {
         let filter = format!("r._measurement == \"{measurement}\" and r._field == \"{field}\"");
         let script = format!(
             "from(bucket: \"{BUCKET}\") |> range(start: 2000-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z) |> filter(fn: (r) => {filter})"
@@ -119,11 +123,36 @@ impl Influxd {
         let value = |row: &BTreeMap<String, String>| {
             let at: jiff::Timestamp = row["_time"].parse().unwrap();
             let tags = tags.iter().map(|tag| row[*tag].clone()).collect();
-            ((tags, at.as_millisecond()), row["_value"].parse().unwrap())
+            ((tags, at.as_millisecond()), read(&row["_value"]))
         };
         let all: BTreeMap<_, _> = rows.iter().map(value).collect();
         assert_eq!(all.len(), rows.len(), "{measurement}.{field}: {tags:?} do not tell its series apart");
         all
+    }
+
+    /// All values of a text field, as [`values`](Self::values).
+    pub fn texts(&self, measurement: &str, field: &str, tags: &[&str]) -> BTreeMap<(Vec<String>, i64), String> {
+        self.fields(measurement, field, tags, str::to_owned)
+    }
+
+    /// A token that may read the bucket and nothing else.
+    pub fn reading_token(&self) -> String {
+        let bucket = self.bucket();
+        let may = serde_json::json!([{"action": "read", "resource": {"type": "buckets", "id": bucket["id"]}}]);
+        let wanted = serde_json::json!({"orgID": bucket["organizationID"], "permissions": may}).to_string();
+        let (status, answer) = self.post("/api/v2/authorizations", "application/json", wanted);
+        assert_eq!(status, 201, "{answer}");
+        serde_json::from_str::<serde_json::Value>(&answer).unwrap()["token"].as_str().unwrap().to_owned()
+    }
+
+    pub fn delete_bucket(&self) {
+        let request = self.http.delete(format!("{}/api/v2/buckets/{}", self.url(), self.bucket()["id"]));
+        let answer = self.runtime.block_on(request.header("Authorization", format!("Token {TOKEN}")).send()).unwrap();
+        assert_eq!(answer.status().as_u16(), 204);
+    }
+
+    fn bucket(&self) -> BTreeMap<String, String> {
+        self.flux(&format!("buckets() |> filter(fn: (r) => r.name == \"{BUCKET}\")")).remove(0)
     }
 
     /// Runs `nengtan` with the token in its environment.

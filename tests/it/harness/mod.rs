@@ -3,6 +3,7 @@
 //! Never asserts anything about the ledger.
 
 pub mod collector;
+pub mod copy;
 pub mod fleet;
 pub mod influxd;
 pub mod ledger;
