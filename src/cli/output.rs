@@ -175,9 +175,10 @@ fn drawn(table: &Table, format: Format, first: &[&str], width: u16) -> String {
 /// is not enough some are left out: first what people do not want first, if it is said what they do, from the right; then the names, which stand beside ids, then what is the
 /// same in all rows and can be told once, then the longest.
 fn fitted(table: &Table, first: &[&str], width: u16) -> (Vec<(usize, u16)>, Vec<String>) {
-    /// Texts wrap down to this, and into no more lines than that.
+    /// Texts wrap down to this; long ones into no more lines than that, or down to the last.
     const TEXT_WIDTH_MIN: usize = 8;
     const TEXT_LINES_MAX: usize = 6;
+    const LONG_TEXT_WIDTH_MIN: usize = 30;
     const PADDING: usize = 2;
     /// What stands between two columns, and at both ends.
     const BETWEEN: usize = 1;
@@ -195,7 +196,8 @@ fn fitted(table: &Table, first: &[&str], width: u16) -> (Vec<(usize, u16)>, Vec<
         let longest = cells().map(|cell| columns_of(&shown(cell))).max().unwrap_or(0);
         let wraps = cells().any(|cell| matches!(cell, Cell::Text(text) if short_time(text).is_none()));
         let head = table.columns[at].len().min(TEXT_WIDTH_MIN);
-        let least = PADDING + if wraps { longest.min(TEXT_WIDTH_MIN.max(longest / TEXT_LINES_MAX)) } else { longest.max(head) };
+        let least = PADDING
+            + if wraps { longest.min(TEXT_WIDTH_MIN.max((longest / TEXT_LINES_MAX).min(LONG_TEXT_WIDTH_MIN))) } else { longest.max(head) };
         let first = cells().next().filter(|first| table.rows.len() > 1 && cells().all(|cell| cell == *first)).map(shown);
         Column { at, longest, least, wraps, same: first }
     };
