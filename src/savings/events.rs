@@ -43,6 +43,7 @@ const WEEKEND_SHARE_MIN: f64 = 0.6;
 const STILL_SHARE_MIN: f64 = 0.1;
 /// And this share of it in the fortnights before, if they came earlier.
 const ALREADY_SHARE_MIN: f64 = 0.25;
+const FORTNIGHT: i64 = 14;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
@@ -247,8 +248,7 @@ fn made_by_the_sun_from(residuals: &[Residual<'_>], days: &[Day], strongest: Ran
         && evening <= EVENING_SHARE_MAX * workdays;
     let made = |within: RangeInclusive<i64>, share: f64| share * workdays <= fall(within.clone(), &noon) - fall(within, &at_night);
     let (mut first, last) = (*strongest.start(), days[days.len() - 1].number);
-    let fortnight = SHIFT_DAYS_MIN as i64;
-    let lasts = last - strongest.end() < fortnight || {
+    let lasts = last - strongest.end() < FORTNIGHT || {
         // Beside the days before the strongest, not beside these.
         let before = |chosen: &dyn Fn(&Moment) -> bool| mean(&|moment| moment.day < first && chosen(moment));
         let after = |chosen: &dyn Fn(&Moment) -> bool| mean(&|moment| *strongest.end() < moment.day && chosen(moment));
@@ -258,8 +258,8 @@ fn made_by_the_sun_from(residuals: &[Residual<'_>], days: &[Day], strongest: Ran
         return None;
     }
     // It stands out most in summer and may have come in winter.
-    while days[0].number + fortnight <= first - fortnight && made(first - fortnight..=first - 1, ALREADY_SHARE_MIN) {
-        first -= DAYS_PER_WEEK as i64;
+    while days[0].number + FORTNIGHT <= first - FORTNIGHT && made(first - FORTNIGHT..=first - 1, ALREADY_SHARE_MIN) {
+        first -= FORTNIGHT / 2;
     }
     Some(first)
 }
