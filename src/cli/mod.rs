@@ -199,6 +199,7 @@ impl From<ShowError> for CliError {
             ShowError::Store(error) => error.into(),
             ShowError::Time { .. }
             | ShowError::EmptyRange
+            | ShowError::BehindTheLast { .. }
             | ShowError::UnknownEntity { .. }
             | ShowError::NoResidual { .. }
             | ShowError::NoData { .. }

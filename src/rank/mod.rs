@@ -120,6 +120,10 @@ pub fn rank(ledger: &Connection, selection: &Selection, by: By) -> Result<Table,
     let start = wanted.from.map_or(rolling.start, |from| wanted.calendar.day(from).start);
     let end = wanted.to.map_or(rolling.end, |to| wanted.calendar.day(to.plus_ms(-1)).end);
     let period = Span { start, end };
+    if end <= start {
+        let [from, last] = [start, end].map(|at| rfc3339(at, &wanted.time_zone));
+        return Err(ShowError::BehindTheLast { from, last }.into());
+    }
     let zone: i64 = ledger.query_row("SELECT id FROM entity_row WHERE entity = ?1", [&wanted.zone], |row| row.get(0))?;
     let found: Vec<(String, Subject)> = topmost(subjects(ledger, zone)?).map(|(_, kind, subject)| (kind, subject)).collect();
     let uses = tally::tallies(ledger, &found, period)?;

@@ -28,7 +28,7 @@ const SUN_TOLERANCE_DAYS: i64 = 7;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     #[error(
-        "the baseline has {full} full months of readings with all inputs, wanted {MONTHS_MIN} and {DAYS_BEYOND_MIN} days; \
+        "the baseline has {full} full months of readings with all inputs (nine days of ten, with two thirds of their hours), wanted {MONTHS_MIN} and {DAYS_BEYOND_MIN} days; \
          baseline building, possible from {possible_from} on if readings go on"
     )]
     BaselineBuilding { full: i64, possible_from: String },

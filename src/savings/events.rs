@@ -268,6 +268,19 @@ fn made_by_the_sun_from(residuals: &[Residual<'_>], days: &[Day], strongest: Ran
 mod tests {
     use super::*;
 
+    fn noise() -> Noise {
+        Noise {
+            week_sd_kwh: 300.0,
+            inflation: 1.5,
+            weeks: 52.0,
+            provisional: false,
+            load_square_kwh2: 0.0,
+            seasons: None,
+            hour_sd_kwh: 1.0,
+            influence_kwh: Vec::new(),
+        }
+    }
+
     /// A year of residuals of a load of 100 kW, whose days swing by ±5 kW; `shift_kw` gets day and hour.
     fn year(shift_kw: impl Fn(i64, u8, DayKind) -> f64) -> Option<Shift> {
         let moments: Vec<Moment> = (0..365 * 24)
@@ -286,17 +299,7 @@ mod tests {
                 residual_kwh: swing(moment.day) + shift_kw(moment.day, moment.hour_of_day, moment.kind),
             })
             .collect();
-        let noise = Noise {
-            week_sd_kwh: 300.0,
-            inflation: 1.5,
-            weeks: 52.0,
-            provisional: false,
-            load_square_kwh2: 0.0,
-            seasons: None,
-            hour_sd_kwh: 1.0,
-            influence_kwh: Vec::new(),
-        };
-        strongest_shift(&residuals, &noise)
+        strongest_shift(&residuals, &noise())
     }
 
     fn sun(hour: u8) -> f64 {
@@ -305,22 +308,12 @@ mod tests {
 
     #[test]
     fn a_shift_under_way_is_told_within_two_weeks_and_over_when_it_is_over() {
-        let noise = Noise {
-            week_sd_kwh: 300.0,
-            inflation: 1.5,
-            weeks: 52.0,
-            provisional: false,
-            load_square_kwh2: 0.0,
-            seasons: None,
-            hour_sd_kwh: 1.0,
-            influence_kwh: Vec::new(),
-        };
         // 90 quiet days of 100 kW that swing by ±5 kW, then `more_kw` from day 90 to 120.
         let seen = |last: i64, more_kw: f64| {
             let shifted = |number: i64| if (90..120).contains(&number) { more_kw } else { 0.0 };
             let swing = |number: i64| if number % 2 == 0 { 5.0 } else { -5.0 };
             let days = (0..=last).map(|number| Day { number, mean_kw: swing(number) + shifted(number), load_kw: 100.0 });
-            shift_under_way(&days.collect::<Vec<_>>(), &noise).map(|seen| seen.first_day)
+            shift_under_way(&days.collect::<Vec<_>>(), &noise()).map(|seen| seen.first_day)
         };
         let cases = [
             ("quiet", 89, 30.0, None),

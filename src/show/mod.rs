@@ -34,6 +34,8 @@ pub enum ShowError {
     Time { what: &'static str, seen: String },
     #[error("--from is not before --to; exchange them")]
     EmptyRange,
+    #[error("--from is {from}, and the ledger ends at {last}; name an earlier day")]
+    BehindTheLast { from: String, last: String },
     #[error("{seen:?} is no entity of this ledger; `nengtan query \"SELECT entity, name_en, name_zh FROM entity\"` lists them")]
     UnknownEntity { seen: String },
     #[error("--year is {seen}, wanted a year from -9999 to 9998; correct it")]

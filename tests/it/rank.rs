@@ -2,6 +2,7 @@
 
 use crate::accounts::{Books, near, number};
 use crate::harness::ledger::{Row, rows};
+use crate::harness::{path, run, text};
 
 /// Two weeks from Monday, 5 January 2026 on, hour by hour: `a` draws 100 kW all the time (70 and 30 in its lines), `b` 100 kW on workdays from 8 to 18, `c`
 /// 40 kW all the time. All have 1,000 m² and the listed tariff.
@@ -92,4 +93,7 @@ fn a_shorter_period_is_asked_for_by_day() {
     near(number(&weekend[0], "tce_calorific"), 4.8 * 0.1229, "48 hours of 100 kW");
     near(number(&weekend[2], "tce_calorific"), 0.0, "b rests at weekends");
     assert_eq!(weekend[2]["reason"], "no energy");
+    let refused = run(&["rank", "--from", "2030-01-01", "--data", path(&books.data())]);
+    let told = text(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && told.contains("the ledger ends at 2026-01-19"), "{:?} {told}", refused.status);
 }
