@@ -233,32 +233,31 @@ fn made_by_the_sun_from(residuals: &[Residual<'_>], days: &[Day], strongest: Ran
         let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
         sum / f64::max(count, 1.0)
     };
-    let fall = |within: RangeInclusive<i64>, chosen: &dyn Fn(&Moment) -> bool| {
-        mean(&|moment| moment.day < *within.start() && chosen(moment)) - mean(&|moment| within.contains(&moment.day) && chosen(moment))
+    // Beside the days before one.
+    let fall = |before: i64, within: RangeInclusive<i64>, chosen: &dyn Fn(&Moment) -> bool| {
+        mean(&|moment| moment.day < before && chosen(moment)) - mean(&|moment| within.contains(&moment.day) && chosen(moment))
     };
     let noon = |moment: &Moment| NOON_HOURS.contains(&moment.hour_of_day);
     let at_night = |moment: &Moment| NIGHT_HOURS.contains(&moment.hour_of_day);
-    let workdays = fall(strongest.clone(), &|moment| noon(moment) && moment.kind == DayKind::Workday);
-    let weekends = fall(strongest.clone(), &|moment| noon(moment) && moment.kind != DayKind::Workday);
-    let night = fall(strongest.clone(), &at_night);
-    let evening = fall(strongest.clone(), &|moment| EVENING_HOURS.contains(&moment.hour_of_day));
+    let (mut first, end, last) = (*strongest.start(), *strongest.end(), days[days.len() - 1].number);
+    let of_strongest = |chosen: &dyn Fn(&Moment) -> bool| fall(*strongest.start(), strongest.clone(), chosen);
+    let workdays = of_strongest(&|moment| noon(moment) && moment.kind == DayKind::Workday);
+    let weekends = of_strongest(&|moment| noon(moment) && moment.kind != DayKind::Workday);
+    let night = of_strongest(&at_night);
+    let evening = of_strongest(&|moment| EVENING_HOURS.contains(&moment.hour_of_day));
     let has_its_shape = 0.0 < workdays
         && WEEKEND_SHARE_MIN * workdays <= weekends
         && night.abs() <= NIGHT_SHARE_MAX * workdays
         && evening <= EVENING_SHARE_MAX * workdays;
-    let made = |within: RangeInclusive<i64>, share: f64| share * workdays <= fall(within.clone(), &noon) - fall(within, &at_night);
-    let (mut first, last) = (*strongest.start(), days[days.len() - 1].number);
-    let lasts = last - strongest.end() < FORTNIGHT || {
-        // Beside the days before the strongest, not beside these.
-        let before = |chosen: &dyn Fn(&Moment) -> bool| mean(&|moment| moment.day < first && chosen(moment));
-        let after = |chosen: &dyn Fn(&Moment) -> bool| mean(&|moment| *strongest.end() < moment.day && chosen(moment));
-        STILL_SHARE_MIN * workdays <= before(&noon) - after(&noon) - before(&at_night) + after(&at_night)
+    let made = |before: i64, within: RangeInclusive<i64>, share: f64| {
+        share * workdays <= fall(before, within.clone(), &noon) - fall(before, within, &at_night)
     };
+    let lasts = last - end < FORTNIGHT || made(first, end + 1..=last, STILL_SHARE_MIN);
     if !has_its_shape || !lasts {
         return None;
     }
     // It stands out most in summer and may have come in winter.
-    while days[0].number + FORTNIGHT <= first - FORTNIGHT && made(first - FORTNIGHT..=first - 1, ALREADY_SHARE_MIN) {
+    while days[0].number + FORTNIGHT <= first - FORTNIGHT && made(first - FORTNIGHT, first - FORTNIGHT..=first - 1, ALREADY_SHARE_MIN) {
         first -= FORTNIGHT / 2;
     }
     Some(first)

@@ -126,9 +126,7 @@ impl Noise {
         let degrees = (own + drift).powi(2) / (own * own / own_degrees + drift * drift / DRIFT_DEGREES_OF_FREEDOM);
         student_95(degrees) * (own + drift).sqrt()
     }
-}
 
-impl Noise {
     /// By how much the variance of a stretch's noise exceeds that of the baseline's weeks: noise grows with the load, so that a heating load's winter is less
     /// certain than its year. Never less than 1: what a load does in its quiet season its busy one does not tell.
     fn load_ratio(&self, stretch: &Stretch) -> f64 {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::harness::copy::{Proxy, Scene, Stub, WAITING, kwh, letters, minutes, reading_minutes, readings};
+use crate::harness::copy::{Proxy, Scene, Stub, WAITING, check_arrives_once, kwh, letters, minutes, reading_minutes, readings};
 use crate::harness::influxd::{BUCKET, Influxd, TOKEN};
 use crate::harness::ledger::{count, query, stored};
 use crate::harness::zone::{at, reading, telemetry};
@@ -85,21 +85,9 @@ fn a_correction_overwrites_and_an_hour_that_is_gone_becomes_0() {
     scene.collector.take().unwrap().stop();
 }
 
-/// What a server does that waiting mends: all arrives, once each.
-fn check_waiting(script: impl Fn(usize, &str) -> Option<u16> + Send + 'static) {
-    let stub = Stub::start(script);
-    let mut scene = Scene::set(&stub.url);
-    scene.load(0..20);
-    scene.await_empty();
-    let seen = reading_minutes(&stub.lines());
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..20).map(|minute| (minute, 1)).collect::<Vec<_>>());
-    assert_eq!(letters(&scene), []);
-    scene.collector.take().unwrap().stop();
-}
-
 #[test]
 fn answers_429_503_and_none_at_all_are_waited_out() {
-    check_waiting(|number, _| match number {
+    check_arrives_once(|number, _| match number {
         0 => Some(429),
         1 => Some(503),
         2 => None,

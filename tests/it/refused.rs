@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::harness::copy::{Scene, Stub, WAITING, kwh, letters, minutes, reading_minutes, readings};
+use crate::harness::copy::{Scene, Stub, WAITING, check_arrives_once, kwh, letters, minutes, reading_minutes, readings};
 use crate::harness::influxd::{BUCKET, Influxd, TOKEN};
 use crate::harness::ledger::count;
 use crate::harness::zone::{at, telemetry};
@@ -14,14 +14,7 @@ const MINUTE_7: &str = "=7 1767542820000";
 
 #[test]
 fn a_body_that_is_too_large_is_split_until_it_fits() {
-    let stub = Stub::start(|_, body| Some(if body.lines().count() > 3 { 413 } else { 204 }));
-    let mut scene = Scene::set(&stub.url);
-    scene.load(0..20);
-    scene.await_empty();
-    let seen = reading_minutes(&stub.lines());
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..20).map(|minute| (minute, 1)).collect::<Vec<_>>());
-    assert_eq!(letters(&scene), []);
-    scene.collector.take().unwrap().stop();
+    check_arrives_once(|_, body| Some(if body.lines().count() > 3 { 413 } else { 204 }));
 }
 
 #[test]

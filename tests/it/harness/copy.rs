@@ -233,3 +233,15 @@ fn pass(mut from: TcpStream, mut to: TcpStream, share: impl Fn(&[u8]) -> usize +
         to.shutdown(Shutdown::Both)
     });
 }
+
+/// What a server does that waiting or splitting mends: all arrives, once each.
+pub fn check_arrives_once(script: impl Fn(usize, &str) -> Option<u16> + Send + 'static) {
+    let stub = Stub::start(script);
+    let mut scene = Scene::set(&stub.url);
+    scene.load(0..20);
+    scene.await_empty();
+    let seen = reading_minutes(&stub.lines());
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..20).map(|minute| (minute, 1)).collect::<Vec<_>>());
+    assert_eq!(letters(&scene), []);
+    scene.collector.take().unwrap().stop();
+}
